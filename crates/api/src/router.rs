@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use agentcafe_domain::conversation::Say;
+use agentcafe_domain::conversation::{PostMessage, Say};
 use agentcafe_domain::inbox::{AckInboxItem, AckInboxItems};
 use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::objects::create::CreateSharedObject;
@@ -23,7 +23,6 @@ use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
-use agentcafe_service::actions::PostMessage;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
 use agentcafe_service::inbox::ListInbox;

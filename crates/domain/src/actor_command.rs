@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::kernel::{
     ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Sequence, StepCode, Success,
+    EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Rules, Sequence, StepCode, Success,
     TenantId,
 };
 use crate::permissions::{self, Capability};
@@ -15,13 +15,26 @@ use crate::tables::access::{self, AccessRequirement};
 use crate::tables::plan::Feature;
 
 /// What one command of an actor does, beside what all of them do.
-pub trait Action: Send + Sync {
+pub trait Action: Sized + Send + Sync {
+    /// Its name in responses, access checks, overrides and moderation.
+    const LABEL: &'static str;
+    /// The last part of the scopes of its idempotency keys. Stored keys are hashes of it: it never changes, whatever the action
+    /// or its route is called.
+    const KEY_SCOPE: &'static str;
+    /// What the actor must be permitted to do.
+    const CAPABILITY: Capability;
     /// What it does to the actor's presence.
     const PRESENCE_EFFECT: PresenceEffect;
     /// Whether it is possible without access to the table and in spite of moderation: leaving always is.
     const IS_ALWAYS_ALLOWED: bool = false;
     /// What a private table's plan must include for it.
     const FEATURE: Option<Feature> = None;
+
+    /// Reads the fields of the body beside those of the actor.
+    ///
+    /// # Errors
+    /// The first field that is not valid.
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError>;
 
     /// What is said, if it is speech.
     fn text(&self) -> Option<&str> {
@@ -44,14 +57,12 @@ pub trait Action: Send + Sync {
     ) -> Result<EmittedEvent, CommandError>;
 }
 
-/// A command of an actor: the actor, the label, the capability, and the action.
+/// A command of an actor.
 #[derive(Clone, Debug)]
-pub struct ActorCommand<D> {
+pub struct ActorCommand<A> {
     actor: ActorInRoom,
-    label: &'static str,
-    capability: Capability,
     /// The action, or why the body is invalid; checked after the rights of the actor.
-    action: Result<D, DomainError>,
+    action: Result<A, DomainError>,
 }
 
 /// The effect of an action on the actor's presence.
@@ -89,18 +100,13 @@ pub struct CommandAccepted {
     tenant_id: TenantId,
 }
 
-impl<D: Action> ActorCommand<D> {
-    /// Reads the actor; `action` has the other fields of the body.
+impl<A: Action> ActorCommand<A> {
+    /// Reads the body.
     ///
     /// # Errors
-    /// As [`ActorInRoom::read`].
-    pub(crate) fn of(
-        fields: &Fields,
-        label: &'static str,
-        capability: Capability,
-        action: impl FnOnce() -> Result<D, DomainError>,
-    ) -> Result<Self, DomainError> {
-        Ok(Self { actor: ActorInRoom::read(fields)?, label, capability, action: action() })
+    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
+    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+        Ok(Self { actor: ActorInRoom::read(fields)?, action: A::read(fields, rules) })
     }
 
     /// The actor.
@@ -115,7 +121,7 @@ impl<D: Action> ActorCommand<D> {
         primary: &EmittedEvent,
     ) -> Result<Option<Presence>, CommandError> {
         let (cause, ttl_ms) = (primary.cause(), ctx.rules.get::<PresenceRules>().default_ttl_ms);
-        let status = match D::PRESENCE_EFFECT {
+        let status = match A::PRESENCE_EFFECT {
             PresenceEffect::Entered => Status::Idle,
             PresenceEffect::Busy => Status::Busy,
             PresenceEffect::Left => {
@@ -128,7 +134,7 @@ impl<D: Action> ActorCommand<D> {
     }
 }
 
-impl<D: Action> Command for ActorCommand<D> {
+impl<A: Action> Command for ActorCommand<A> {
     fn reads(&self) -> Vec<Query> {
         let own = self.action.iter().flat_map(|action| action.reads(&self.actor));
         let common = [presence::read(&self.actor), access::read(&self.actor)];
@@ -136,19 +142,19 @@ impl<D: Action> Command for ActorCommand<D> {
     }
 
     fn guarded_actor(&self) -> Option<ActorInRoom> {
-        (!D::IS_ALWAYS_ALLOWED).then(|| self.actor.clone())
+        (!A::IS_ALWAYS_ALLOWED).then(|| self.actor.clone())
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        if !D::IS_ALWAYS_ALLOWED {
-            let required = AccessRequirement::new(self.label).taking_seat();
-            access::check(ctx, &self.actor, AccessRequirement { feature: D::FEATURE, ..required })?;
+        if !A::IS_ALWAYS_ALLOWED {
+            let required = AccessRequirement::new(A::LABEL).taking_seat();
+            access::check(ctx, &self.actor, AccessRequirement { feature: A::FEATURE, ..required })?;
         }
-        permissions::require(ctx, &self.actor, self.capability, self.label)?;
-        permissions::not_overridden(ctx, &self.actor, self.label)?;
+        permissions::require(ctx, &self.actor, A::CAPABILITY, A::LABEL)?;
+        permissions::not_overridden(ctx, &self.actor, A::LABEL)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
-        if !D::IS_ALWAYS_ALLOWED {
-            let action = GuardedAction { label: self.label, text: action.text(), source: ActionSource::Api };
+        if !A::IS_ALWAYS_ALLOWED {
+            let action = GuardedAction { label: A::LABEL, text: action.text(), source: ActionSource::Api };
             ctx.guard.check(&self.actor, &action)?;
         }
         let primary = action.perform(&self.actor, ctx)?;
@@ -158,7 +164,7 @@ impl<D: Action> Command for ActorCommand<D> {
         let ActorInRoom { tenant_id, room_id, actor_id } = self.actor.clone();
         let answer = CommandAccepted {
             accepted: true,
-            action: self.label,
+            action: A::LABEL,
             event_id: primary.event_id,
             sequence: primary.sequence,
             correlation_id: ctx.correlation_id.clone(),

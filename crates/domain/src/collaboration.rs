@@ -6,15 +6,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::kernel::{ActorId, EventType};
+use crate::projection::effects::{Contribution, EventEffects};
 
 /// The types of events that count.
-pub const COUNTED: [EventType; 5] = [
-    EventType::ConversationMessagePosted,
-    EventType::TaskAssigned,
-    EventType::TaskCompleted,
-    EventType::SharedObjectCreated,
-    EventType::SharedObjectUpdated,
-];
+pub fn counted_types() -> Vec<EventType> {
+    EventType::ALL.iter().copied().filter(|kind| EventEffects::of(*kind).counts_as.is_some()).collect()
+}
 
 /// Turns of a conversation beyond this many add nothing.
 const MAX_TURNS: u64 = 40;
@@ -69,35 +66,15 @@ pub struct Collaboration {
 }
 
 impl CollaborationCounter {
-    /// Counts an event, if its type is one of [`COUNTED`].
+    /// Counts an event, if its type counts.
     pub fn count(&mut self, kind: EventType, actor: ActorId) {
-        let counter = match kind {
-            EventType::TaskCompleted => &mut self.metrics.tasks_completed,
-            EventType::TaskAssigned => &mut self.metrics.coordination_actions,
-            EventType::SharedObjectCreated | EventType::SharedObjectUpdated => &mut self.metrics.object_edits,
-            EventType::ConversationMessagePosted => &mut self.metrics.conversation_turns,
-            EventType::AgentEntered
-            | EventType::AgentLeft
-            | EventType::StatusChanged
-            | EventType::PresenceHeartbeat
-            | EventType::ActorMoved
-            | EventType::MentionCreated
-            | EventType::BubblePosted
-            | EventType::OrderChanged
-            | EventType::IntentPlanned
-            | EventType::IntentCompleted
-            | EventType::SnapshotCreated
-            | EventType::RoomContextPinned
-            | EventType::OperatorOverrideApplied
-            | EventType::TaskCreated
-            | EventType::TaskUpdated
-            | EventType::TaskProgressUpdated
-            | EventType::TaskHandoff
-            | EventType::RoomCreated
-            | EventType::RoomUpdated
-            | EventType::TableSessionCreated
-            | EventType::TableSessionUpdated
-            | EventType::TableSessionEnded => return,
+        let metrics = &mut self.metrics;
+        let counter = match EventEffects::of(kind).counts_as {
+            Some(Contribution::CompletedTask) => &mut metrics.tasks_completed,
+            Some(Contribution::Coordination) => &mut metrics.coordination_actions,
+            Some(Contribution::ObjectEdit) => &mut metrics.object_edits,
+            Some(Contribution::ConversationTurn) => &mut metrics.conversation_turns,
+            None => return,
         };
         *counter += 1;
         self.contributors.insert(actor);

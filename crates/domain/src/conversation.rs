@@ -1,17 +1,14 @@
 //! Messages, threads and mentions: the meaning of the command `say`.
 
-pub mod events;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use self::events::{Bubble, ConversationMessagePosted, MentionCreated};
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
-    Fields, MAX_REFERENCE_CHARS, Query, Rules, rule_set, too_large,
+    Fields, MAX_REFERENCE_CHARS, Notification, Query, Rules, payloads, rule_set, too_large,
 };
 use crate::permissions::Capability;
 use crate::tables::plan::Feature;
@@ -101,6 +98,41 @@ pub struct Conversation {
     pub metadata: Map<String, Value>,
 }
 
+/// The text that is shown over a speaker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bubble {
+    /// The text.
+    pub text: String,
+    /// How long it is shown, in milliseconds.
+    pub ttl_ms: i64,
+}
+
+payloads! {
+    /// An actor posted a message.
+    ConversationMessagePosted { conversation: Conversation, bubble: Bubble }
+    /// A message mentions an actor.
+    MentionCreated {
+        mentioned_actor_id: ActorId, source_message_id: String, thread_id: Option<String>,
+    } => {
+        fn mentioned(&self) -> Option<&ActorId> {
+            Some(&self.mentioned_actor_id)
+        }
+
+        fn notifications(&self) -> Vec<Notification> {
+            let members = json!({
+                "mentionedActorId": self.mentioned_actor_id,
+                "sourceMessageId": self.source_message_id,
+                "threadId": self.thread_id,
+            });
+            let mention = Notification::new("mention", self.mentioned_actor_id.clone(), members);
+            vec![Notification { thread_id: self.thread_id.clone(), ..mention }]
+        }
+    }
+    /// A bubble without a message. Reserved: nothing appends it.
+    BubblePosted { bubble: Bubble }
+}
+
 /// The actors that a text mentions: `@` at the start or after a character that is no part of a word, then letters,
 /// digits, `_` or `-`. Each once, in order.
 pub fn mentions_in(text: &str) -> Vec<ActorId> {
@@ -124,12 +156,15 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
     mentioned
 }
 
-/// `POST /v1/commands/say` and `POST /v1/conversations/messages`: an actor says something.
+/// `POST /v1/commands/say`: an actor says something.
 pub type Say = ActorCommand<SayAction>;
 
-/// The fields of a body, before ids are given to the message.
+/// `POST /v1/conversations/messages`: the same, as a message of a conversation.
+pub type PostMessage = ActorCommand<SayAction<true>>;
+
+/// The fields of a body, before ids are given to the message. `IS_MESSAGE` tells a [`PostMessage`] from a [`Say`].
 #[derive(Clone, Debug)]
-pub struct SayAction {
+pub struct SayAction<const IS_MESSAGE: bool = false> {
     message_id: Option<String>,
     thread_id: Option<String>,
     parent_message_id: Option<String>,
@@ -198,13 +233,39 @@ impl SayAction {
             cause: Some(reply.cause),
         }
     }
+}
 
+impl<const IS_MESSAGE: bool> SayAction<IS_MESSAGE> {
     /// The actors to notify: all mentioned ones but the speaker.
     fn recipients<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
         self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
     }
 
-    fn of_body(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+    fn conversation(&self, fresh_id: String) -> Conversation {
+        let message_id = self.message_id.clone().unwrap_or(fresh_id);
+        let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
+        Conversation {
+            thread_id: thread_id.clone(),
+            parent_message_id: self.parent_message_id.clone(),
+            reply_to_message_id: self.reply_to_message_id.clone(),
+            mentions: self.mentions.clone(),
+            context_window: self.context_window.clone(),
+            text: self.text.clone(),
+            metadata: self.metadata.clone(),
+            message_id,
+        }
+    }
+}
+
+impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
+    const LABEL: &'static str = if IS_MESSAGE { "conversation_message" } else { "say" };
+    const KEY_SCOPE: &'static str =
+        if IS_MESSAGE { "/v1/conversations/messages" } else { "/v1/commands/say" };
+    const CAPABILITY: Capability = Capability::Speak;
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+    const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
+
+    fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
         let text = fields.required_text(TEXT.up_to(rules.get::<ConversationRules>().max_message_chars))?;
         Ok(Self {
             message_id: fields.trimmed_text(MESSAGE_ID)?,
@@ -224,44 +285,6 @@ impl SayAction {
             text,
         })
     }
-
-    fn conversation(&self, fresh_id: String) -> Conversation {
-        let message_id = self.message_id.clone().unwrap_or(fresh_id);
-        let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
-        Conversation {
-            thread_id: thread_id.clone(),
-            parent_message_id: self.parent_message_id.clone(),
-            reply_to_message_id: self.reply_to_message_id.clone(),
-            mentions: self.mentions.clone(),
-            context_window: self.context_window.clone(),
-            text: self.text.clone(),
-            metadata: self.metadata.clone(),
-            message_id,
-        }
-    }
-}
-
-impl Say {
-    /// Reads the body of a `say`.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "say", Capability::Speak, || SayAction::of_body(fields, rules))
-    }
-
-    /// Reads the body of a conversation message.
-    ///
-    /// # Errors
-    /// As [`Say::read`].
-    pub fn read_message(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of(fields, "conversation_message", Capability::Speak, || SayAction::of_body(fields, rules))
-    }
-}
-
-impl Action for SayAction {
-    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
-    const FEATURE: Option<Feature> = Some(Feature::BasicThreadChat);
 
     fn text(&self) -> Option<&str> {
         Some(&self.text)

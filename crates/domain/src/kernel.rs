@@ -8,6 +8,8 @@ mod event;
 mod external_call;
 mod fields;
 mod follower;
+#[cfg(test)]
+pub(crate) mod golden;
 mod guard;
 mod idempotency;
 mod ids;

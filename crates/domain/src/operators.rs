@@ -1,26 +1,24 @@
 //! Overrides by operators: pausing a room, muting actors, and removing them from a room.
 
 pub mod audit;
-pub mod events;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use self::audit::{AuditEntry, AuditInput, AuditVerdict};
-use self::events::{OperatorOverrideApplied, OverrideSummary};
 use crate::inbox::UnreadCount;
 use crate::kernel::{
     ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
-    METADATA, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, response, too_large,
-    wire_enum,
+    METADATA, Notification, Query, REQUIRED_ROOM_ID, Reply, RoomId, Success, TenantId, Timestamp, payloads,
+    response, too_large, wire_enum,
 };
 use crate::permissions::{self, Capability, Mute, RoomOverride};
-use crate::presence::events::AgentLeft;
+use crate::presence::arrival::{self, AgentLeft};
 use crate::presence::position::{Position, SPAWN};
-use crate::presence::{self, ChangeReason, arrival};
+use crate::presence::{self, ChangeReason};
 
 const MAX_REASON_CHARS: usize = 1_000;
 const OPERATOR_ID: Field =
@@ -327,5 +325,35 @@ impl Command for ApplyOverride {
             at: ctx.now,
         };
         Ok(ApplyOverrideResponse::reply(ctx, Success::Accepted, state.into(), action, audit))
+    }
+}
+
+/// The overrides of a room after an operator acted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OverrideSummary {
+    /// Whether the room is paused.
+    pub room_paused: bool,
+    /// The operator who paused it.
+    pub paused_by: Option<ActorId>,
+    /// The actors that are muted.
+    pub muted_actor_ids: Vec<ActorId>,
+}
+
+payloads! {
+    /// An operator acted on a room or an actor.
+    OperatorOverrideApplied {
+        action: String, target_actor_id: Option<ActorId>, reason: Option<String>, metadata: Map<String, Value>,
+        override_state: OverrideSummary,
+    } => {
+        fn notifications(&self) -> Vec<Notification> {
+            let members = json!({
+                "action": self.action,
+                "targetActorId": self.target_actor_id,
+                "reason": self.reason,
+            });
+            let target = self.target_actor_id.clone();
+            target.map(|target| Notification::new("operator", target, members)).into_iter().collect()
+        }
     }
 }

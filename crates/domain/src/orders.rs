@@ -2,7 +2,7 @@
 
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
-    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
+    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields, Rules,
     payloads,
 };
 use crate::permissions::Capability;
@@ -36,28 +36,21 @@ impl OrderAction {
     pub(crate) fn of_reaction(item_id: String, size: String, cause: String) -> Self {
         Self { item_id, size, cause: Some(cause) }
     }
+}
 
-    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
+impl Action for OrderAction {
+    const LABEL: &'static str = "order";
+    const KEY_SCOPE: &'static str = "/v1/commands/order";
+    const CAPABILITY: Capability = Capability::Order;
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
         Ok(Self {
             item_id: fields.required_text(ITEM_ID)?,
             size: fields.trimmed_text(SIZE)?.unwrap_or_else(|| "regular".to_owned()),
             cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
-}
-
-impl Order {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "order", Capability::Order, || OrderAction::of_body(fields))
-    }
-}
-
-impl Action for OrderAction {
-    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn perform(
         &self,

@@ -1,18 +1,16 @@
 //! Presence: heartbeats, statuses, and expiry.
 
 pub mod arrival;
-pub mod events;
 pub mod movement;
 pub mod position;
 pub mod record;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
-use self::events::{PresenceHeartbeat, StatusChanged};
 pub use self::record::{Presence, Status, TTL_MS};
 use crate::kernel::{
     ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, DomainError, Field, Fields,
-    Query, RecordQuery, Reply, Rules, Success, Timestamp, response, rule_set,
+    Query, RecordQuery, Reply, Rules, Success, Timestamp, payloads, response, rule_set,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -41,6 +39,19 @@ const TTL: Field = Field::new(
 );
 /// The label of a heartbeat in policies.
 const ACTION: &str = "presence_heartbeat";
+
+payloads! {
+    /// An actor's status changed.
+    StatusChanged {
+        from_status: Option<Status>, to_status: Status, reason: String, source: String, changed_at: Timestamp,
+        last_heartbeat_at: Option<Timestamp>, expires_at: Option<Timestamp>, operator_id: Option<ActorId>,
+        metadata: Map<String, Value>, from: Option<Status>, to: Status,
+    }
+    /// An actor sent a heartbeat, or did something that counts as one.
+    PresenceHeartbeat {
+        status: Status, ttl_ms: i64, last_heartbeat_at: Timestamp, expires_at: Timestamp,
+    }
+}
 
 /// Why a presence changed, for the events that have a reason.
 #[derive(Clone, Copy, Debug)]

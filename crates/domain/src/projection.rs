@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::kernel::{Event, EventType, RoomId, TenantId, Timestamp};
+use crate::kernel::{Event, RoomId, TenantId, Timestamp};
 
 pub mod actors;
 pub mod conversations;
+pub mod effects;
 pub mod memory;
 pub mod objects;
 pub mod orders;
@@ -20,6 +21,7 @@ pub mod themed;
 
 use actors::{ActorEntry, Actors, CompactActor};
 use conversations::{ChatEntry, Conversations, MessageEntry, ThreadEntry};
+use effects::{EventEffects, RoomPart};
 use memory::{MAX_MEMORY, MemoryEntry, memory_entry};
 use objects::{ObjectEntry, Objects};
 use orders::{OrderEntry, Orders};
@@ -153,36 +155,13 @@ impl RoomProjection {
             return;
         }
         self.actors.apply(event);
-        match event.kind {
-            EventType::ConversationMessagePosted | EventType::BubblePosted => self.conversations.apply(event),
-            EventType::OrderChanged => self.orders.prepend(OrderEntry::of(event)),
-            EventType::TaskCreated | EventType::TaskUpdated => {
-                tasks::apply(&mut self.tasks, event, TaskEntry::describe);
-            }
-            EventType::TaskAssigned => tasks::apply(&mut self.tasks, event, TaskEntry::assign),
-            EventType::TaskProgressUpdated => tasks::apply(&mut self.tasks, event, TaskEntry::set_progress),
-            EventType::TaskCompleted => tasks::apply(&mut self.tasks, event, TaskEntry::complete),
-            EventType::SharedObjectCreated | EventType::SharedObjectUpdated => {
-                objects::apply(&mut self.objects, event);
-            }
-            EventType::RoomContextPinned => self.pinned_context = Some(PinnedEntry::of(event)),
-            // These change actors, or nothing that a room shows.
-            EventType::AgentEntered
-            | EventType::AgentLeft
-            | EventType::StatusChanged
-            | EventType::PresenceHeartbeat
-            | EventType::ActorMoved
-            | EventType::MentionCreated
-            | EventType::IntentPlanned
-            | EventType::IntentCompleted
-            | EventType::SnapshotCreated
-            | EventType::OperatorOverrideApplied
-            | EventType::TaskHandoff
-            | EventType::RoomCreated
-            | EventType::RoomUpdated
-            | EventType::TableSessionCreated
-            | EventType::TableSessionUpdated
-            | EventType::TableSessionEnded => {}
+        match EventEffects::of(event.kind).part {
+            Some(RoomPart::Conversations) => self.conversations.apply(event),
+            Some(RoomPart::Orders) => self.orders.prepend(OrderEntry::of(event)),
+            Some(RoomPart::Tasks(change)) => tasks::apply(&mut self.tasks, event, change),
+            Some(RoomPart::Objects) => objects::apply(&mut self.objects, event),
+            Some(RoomPart::PinnedContext) => self.pinned_context = Some(PinnedEntry::of(event)),
+            None => {}
         }
         if let Some(entry) = memory_entry(event) {
             self.memory.prepend(entry);

@@ -1,6 +1,5 @@
 //! Rooms that have a record. A room without one is a lobby that every actor may use.
 
-pub mod events;
 pub mod pin;
 pub mod theme;
 pub mod upsert;
@@ -9,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::kernel::{ActorId, RoomId, TenantId, Timestamp, record, wire_enum};
+use crate::kernel::{ActorId, RoomId, TenantId, Timestamp, payloads, record, wire_enum};
 
 wire_enum! {
     /// What kind of room it is.
@@ -62,3 +61,33 @@ impl Room {
 
 record!(Room in "rooms" as room: [tenant_id, room_id]
     room_type, owner_actor_id, updated_at = room.updated_at.unwrap_or_default());
+
+/// A room's record as its events show it, and the payment that was made with the change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "each field is that of the room or of the payment")]
+pub struct RoomDetails {
+    pub room_id: RoomId,
+    pub room_type: String,
+    pub display_name: Option<String>,
+    pub owner_actor_id: Option<ActorId>,
+    pub metadata: Map<String, Value>,
+    pub payment_provider: Option<String>,
+    pub payment_ref: Option<String>,
+    pub payment_amount_usd: Option<f64>,
+}
+
+payloads! {
+    /// A room got a record.
+    RoomCreated {
+        #[serde(flatten)]
+        room: RoomDetails,
+    }
+    /// A room's record changed.
+    RoomUpdated {
+        #[serde(flatten)]
+        room: RoomDetails,
+    }
+    /// The room's context was pinned.
+    RoomContextPinned { version: u64, content: String, metadata: Map<String, Value>, pinned_by: ActorId }
+}

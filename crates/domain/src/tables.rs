@@ -3,7 +3,6 @@
 pub mod access;
 pub mod change;
 pub mod end;
-pub mod events;
 pub mod open;
 pub mod payment;
 pub mod plan;
@@ -14,8 +13,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Code, DomainError, Field, Key, RoomId, Secret, TenantId, Timestamp, Usd, record, rule_set,
-    wire_enum,
+    ActorId, Code, DomainError, Field, Key, RoomId, Secret, TenantId, Timestamp, Usd, payloads, record,
+    rule_set, wire_enum,
 };
 use crate::tables::payment::PaymentMode;
 use crate::tables::plan::{Catalogue, Feature};
@@ -212,3 +211,25 @@ impl TableSession {
 record!(TableSession in "table_sessions" as session: [session_id]
     tenant_id, room_id, owner_actor_id, status,
     active_until = (session.status == SessionStatus::Active).then_some(session.expires_at), updated_at);
+
+payloads! {
+    /// A session at a private table began.
+    TableSessionCreated {
+        session_id: Uuid, room_id: RoomId, owner_actor_id: ActorId, plan_id: String, invited_actor_ids: Vec<ActorId>,
+        status: String, started_at: Timestamp, expires_at: Option<Timestamp>, payment_provider: String,
+        payment_ref: Option<String>, payment_amount_usd: f64, metadata: Map<String, Value>,
+    }
+    /// A session changed.
+    TableSessionUpdated {
+        session_id: Uuid, status: String, plan_id: String, invited_actor_ids: Vec<ActorId>, started_at: Timestamp,
+        expires_at: Option<Timestamp>, ended_at: Option<Timestamp>, metadata: Map<String, Value>, changed_fields: Vec<String>,
+    }
+    /// A session ended; the reason is `expired` if its time ran out.
+    TableSessionEnded {
+        session_id: Uuid,
+        ended_at: Timestamp,
+        owner_actor_id: ActorId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+}

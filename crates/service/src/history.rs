@@ -1,7 +1,7 @@
 //! Looking back at a room: memory, replay and the collaboration score.
 
 use agentcafe_domain::kernel::{ACTOR_FILTER, ActorId, Event, OperationError, RoomId, TenantId};
-use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, REMEMBERED, memory_entry};
+use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, memory_entry, remembered_types};
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -49,7 +49,7 @@ impl Operation for ReadMemory {
     async fn run(self, call: &Call<'_>) -> Result<Memory, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor: actor_id, viewer, limit } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let (actor, types) = (actor_id.clone(), Some(REMEMBERED.to_vec()));
+        let (actor, types) = (actor_id.clone(), Some(remembered_types()));
         let query = EventQuery::newest(EventFilter { actor, types, ..EventFilter::default() }, limit);
         let query = EventQuery { max_bytes: usize::MAX, ..query };
         let place = (&tenant_id, &room_id);

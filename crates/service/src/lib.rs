@@ -10,7 +10,7 @@ mod paging;
 mod read_access;
 pub mod service;
 
-pub mod actions;
+mod actions;
 pub mod events;
 pub mod history;
 pub mod inbox;

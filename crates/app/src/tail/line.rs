@@ -2,7 +2,7 @@
 
 use agentcafe_domain::kernel::EventType;
 use agentcafe_domain::reactions::ANNOTATION;
-use agentcafe_domain::rooms::events::{RoomCreated, RoomUpdated};
+use agentcafe_domain::rooms::{RoomCreated, RoomUpdated};
 use serde_json::Value;
 
 use super::colour::Phrase;

@@ -128,87 +128,6 @@ async fn metrics_have_override_blocks_by_reason() {
     }
 }
 
-/// Every route of the API.
-const ROUTES: &[(&str, &str)] = &[
-    ("get", "/healthz"),
-    ("get", "/livez"),
-    ("get", "/readyz"),
-    ("get", "/metrics"),
-    ("get", "/openapi.json"),
-    ("post", "/v1/commands/enter"),
-    ("post", "/v1/commands/leave"),
-    ("post", "/v1/commands/move"),
-    ("post", "/v1/commands/say"),
-    ("post", "/v1/commands/order"),
-    ("post", "/v1/conversations/messages"),
-    ("post", "/v1/intents/execute"),
-    ("get", "/v1/events"),
-    ("get", "/v1/events/poll"),
-    ("get", "/v1/events/stream"),
-    ("get", "/v1/streams/market-events"),
-    ("get", "/v1/timeline"),
-    ("get", "/v1/mentions"),
-    ("get", "/v1/inbox"),
-    ("post", "/v1/inbox/{inboxId}/ack"),
-    ("post", "/v1/inbox/ack"),
-    ("get", "/v1/presence"),
-    ("get", "/v1/presence/last-seen"),
-    ("post", "/v1/presence/heartbeat"),
-    ("get", "/v1/traces/{correlationId}"),
-    ("get", "/v1/bootstrap"),
-    ("get", "/v1/agent/bootstrap"),
-    ("get", "/v1/profiles"),
-    ("post", "/v1/profiles"),
-    ("get", "/v1/profiles/{actorId}"),
-    ("patch", "/v1/profiles/{actorId}"),
-    ("delete", "/v1/profiles/{actorId}"),
-    ("get", "/v1/permissions"),
-    ("post", "/v1/permissions"),
-    ("get", "/v1/operator/overrides"),
-    ("post", "/v1/operator/overrides"),
-    ("get", "/v1/operator/audit"),
-    ("get", "/v1/rooms/context/pin"),
-    ("post", "/v1/rooms/context/pin"),
-    ("get", "/v1/rooms/context/history"),
-    ("get", "/v1/rooms"),
-    ("post", "/v1/rooms"),
-    ("get", "/v1/rooms/{roomId}"),
-    ("get", "/v1/table-sessions"),
-    ("post", "/v1/table-sessions"),
-    ("get", "/v1/table-sessions/{sessionId}"),
-    ("patch", "/v1/table-sessions/{sessionId}"),
-    ("get", "/v1/tasks"),
-    ("post", "/v1/tasks"),
-    ("get", "/v1/tasks/{taskId}"),
-    ("patch", "/v1/tasks/{taskId}"),
-    ("get", "/v1/tasks/{taskId}/handoffs"),
-    ("post", "/v1/tasks/{taskId}/handoffs"),
-    ("get", "/v1/objects"),
-    ("post", "/v1/objects"),
-    ("get", "/v1/objects/{objectId}"),
-    ("patch", "/v1/objects/{objectId}"),
-    ("get", "/v1/replay"),
-    ("get", "/v1/memory/local"),
-    ("get", "/v1/collaboration/score"),
-    ("get", "/v1/snapshots/room"),
-    ("post", "/v1/snapshots/room"),
-    ("get", "/v1/snapshots/agent"),
-    ("post", "/v1/snapshots/agent"),
-    ("get", "/v1/reactions/subscriptions"),
-    ("post", "/v1/reactions/subscriptions"),
-    ("get", "/v1/reactions/subscriptions/{subscriptionId}"),
-    ("patch", "/v1/reactions/subscriptions/{subscriptionId}"),
-    ("delete", "/v1/reactions/subscriptions/{subscriptionId}"),
-    ("post", "/v1/subscriptions"),
-    ("get", "/v1/subscriptions"),
-    ("get", "/v1/subscriptions/deliveries"),
-    ("get", "/v1/subscriptions/dlq"),
-    ("post", "/v1/subscriptions/dlq/{dlqId}/replay"),
-    ("get", "/v1/subscriptions/{subscriptionId}"),
-    ("patch", "/v1/subscriptions/{subscriptionId}"),
-    ("delete", "/v1/subscriptions/{subscriptionId}"),
-];
-
 /// Method and path of every operation of the OpenAPI document.
 pub(crate) async fn documented(client: &Client) -> Vec<(String, String, Value)> {
     let document = client.get("/openapi.json").await.json;
@@ -221,20 +140,11 @@ pub(crate) async fn documented(client: &Client) -> Vec<(String, String, Value)> 
     operations
 }
 
-/// And every route that it lists exists.
+/// Every route that the document lists exists; docs/proofs.md has a row for each of them.
 #[tokio::test]
-async fn openapi_lists_every_route() {
+async fn openapi_lists_only_routes_that_exist() {
     let (_server, client) = cafe().await;
-    let operations = documented(&client).await;
-    let listed: BTreeSet<(&str, &str)> =
-        operations.iter().map(|(method, path, _)| (method.as_str(), path.as_str())).collect();
-    let contract: BTreeSet<_> = ROUTES.iter().copied().collect();
-    assert_eq!(
-        (contract.len(), &contract),
-        (ROUTES.len(), &listed),
-        "a route is repeated, missing or unknown"
-    );
-    for (method, path) in listed {
+    for (method, path, _) in documented(&client).await {
         let path = path.replace(['{', '}'], "");
         let method: Method = method.to_uppercase().parse().unwrap();
         let head = if method == Method::GET { Method::HEAD } else { method };

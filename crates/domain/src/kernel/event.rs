@@ -108,8 +108,8 @@ impl Notification {
     }
 }
 
-/// Declares payload types with their [`Payload`] implementations. A block behind `=>` holds what an implementation has
-/// beside its type.
+/// Declares payload types with their [`Payload`] implementations, and a test that compares them with their golden files. A
+/// block behind `=>` holds what an implementation has beside its type.
 macro_rules! payloads {
     ($(
         $(#[$doc:meta])*
@@ -129,7 +129,13 @@ macro_rules! payloads {
 
             $($($method)*)?
         }
-    )*};
+    )*
+
+        #[test]
+        fn payloads_are_stored_as_their_golden_files_say() {
+            $($crate::kernel::golden::check::<$name>();)*
+        }
+    };
 }
 pub(crate) use payloads;
 

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::create::{CONTENT, DATA, OBJECT_KEY, OBJECT_TYPE, QUANTITY, TITLE};
-use super::events::SharedObjectUpdated;
-use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse};
+use super::{MAX_QUANTITY, ObjectType, SharedObject, SharedObjectUpdated, WriteObjectResponse};
 use crate::kernel::{
     ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, METADATA,
     Query, Reply, Success, Timestamp,

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::events::SharedObjectCreated;
-use super::{MAX_QUANTITY, ObjectType, SharedObject, WriteObjectResponse};
+use super::{MAX_QUANTITY, ObjectType, SharedObject, SharedObjectCreated, WriteObjectResponse};
 use crate::kernel::{
     ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, MAX_OBJECT_BYTES,
     METADATA, Query, Reply, Success, Timestamp,

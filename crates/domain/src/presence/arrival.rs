@@ -1,14 +1,13 @@
 //! Entering and leaving a room.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
-    ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields, Query,
-    Timestamp, bounded_text,
+    ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
+    Fields, Query, Rules, Timestamp, bounded_text, payloads,
 };
 use crate::permissions::Capability;
-use crate::presence::events::{AgentEntered, AgentLeft};
 use crate::presence::position::{Point, Position, SPAWN, SentPosition};
 
 const MAX_REASON_CHARS: usize = 1_000;
@@ -18,13 +17,24 @@ const PAYLOAD: Field = Field::new(
     r#"{"source":"web","reason":"done for today","position":{"x":1,"y":2},"metadata":{"mood":"curious"}}"#,
 );
 
+payloads! {
+    /// An actor entered the room.
+    AgentEntered {
+        source: String, reason: String, entered_at: Timestamp, position: Option<SentPosition>, metadata: Map<String, Value>,
+    }
+    /// An actor left the room, or an operator removed it.
+    AgentLeft {
+        source: String, reason: String, left_at: Timestamp, forced: bool, operator_id: Option<ActorId>, metadata: Map<String, Value>,
+    }
+}
+
 /// The optional fields in the `payload` of an arrival or a departure.
 struct TransitionDetails {
     source: Option<String>,
     reason: Option<String>,
     at: Option<Timestamp>,
     position: Option<SentPosition>,
-    metadata: serde_json::Map<String, Value>,
+    metadata: Map<String, Value>,
     cause: Option<String>,
 }
 
@@ -59,19 +69,15 @@ pub type Enter = ActorCommand<EnterAction>;
 /// How an actor enters.
 pub struct EnterAction(TransitionDetails);
 
-impl Enter {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let arrival = || TransitionDetails::read(fields, "enteredAt").map(EnterAction);
-        Self::of(fields, "enter", Capability::EnterLeave, arrival)
-    }
-}
-
 impl Action for EnterAction {
+    const LABEL: &'static str = "enter";
+    const KEY_SCOPE: &'static str = "/v1/commands/enter";
+    const CAPABILITY: Capability = Capability::EnterLeave;
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Entered;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
+        TransitionDetails::read(fields, "enteredAt").map(Self)
+    }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]
@@ -102,20 +108,16 @@ pub type Leave = ActorCommand<LeaveAction>;
 /// How an actor leaves.
 pub struct LeaveAction(TransitionDetails);
 
-impl Leave {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let departure = || TransitionDetails::read(fields, "leftAt").map(LeaveAction);
-        Self::of(fields, "leave", Capability::EnterLeave, departure)
-    }
-}
-
 impl Action for LeaveAction {
+    const LABEL: &'static str = "leave";
+    const KEY_SCOPE: &'static str = "/v1/commands/leave";
+    const CAPABILITY: Capability = Capability::EnterLeave;
     const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Left;
     const IS_ALWAYS_ALLOWED: bool = true;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
+        TransitionDetails::read(fields, "leftAt").map(Self)
+    }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::kernel::{
     ActionSource, ActorInRoom, CAUSATION_ID, Code, Command, CommandContext, CommandError, CorrelationId,
-    DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Sequence, StepCode, Success,
+    DomainError, EmittedEvent, Field, Fields, GuardedAction, Query, Reply, Rules, Sequence, StepCode,
+    Success, payloads,
 };
 use crate::permissions::{self, Capability};
 use crate::presence::arrival::{position_of, set_position};
-use crate::presence::events::{ActorMoved, IntentCompleted, IntentPlanned};
 use crate::presence::position::{Direction, MAX_STEPS, MAX_X, MAX_Y, PathSegment, Point, Position, TABLES};
 use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
 use crate::tables::access::{self, AccessRequirement};
@@ -32,6 +32,22 @@ const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
 const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
 const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");
 
+payloads! {
+    /// An actor moved, by a command, an intent or a reaction.
+    ActorMoved {
+        #[serde(flatten)]
+        leg: PathSegment,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intent: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target_label: Option<String>,
+    }
+    /// The path to an intent's target was found.
+    IntentPlanned { intent: String, target: Point, label: String, from: Point, path: Vec<PathSegment> }
+    /// An intent's target was reached.
+    IntentCompleted { intent: String, target: Point, label: String, final_position: Point, outcome: String }
+}
+
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.
 pub type Move = ActorCommand<MoveAction>;
 
@@ -47,8 +63,15 @@ impl MoveAction {
     pub(crate) fn of_reaction(leg: PathSegment, intent: &str, cause: String) -> Self {
         Self { leg, intent: Some(intent.to_owned()), cause: Some(cause) }
     }
+}
 
-    fn of_body(fields: &Fields) -> Result<Self, DomainError> {
+impl Action for MoveAction {
+    const LABEL: &'static str = "move";
+    const KEY_SCOPE: &'static str = "/v1/commands/move";
+    const CAPABILITY: Capability = Capability::Move;
+    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
+
+    fn read(fields: &Fields, _: &Rules) -> Result<Self, DomainError> {
         let direction = fields.required_choice(DIRECTION, &Direction::NAMES, Code::InvalidDirection)?;
         let steps = fields.bounded(STEPS, 1..=MAX_STEPS)?;
         Ok(Self {
@@ -57,20 +80,6 @@ impl MoveAction {
             cause: fields.trimmed_text(CAUSATION_ID)?,
         })
     }
-}
-
-impl Move {
-    /// Reads the body.
-    ///
-    /// # Errors
-    /// A field that identifies the actor is not valid; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields) -> Result<Self, DomainError> {
-        Self::of(fields, "move", Capability::Move, || MoveAction::of_body(fields))
-    }
-}
-
-impl Action for MoveAction {
-    const PRESENCE_EFFECT: PresenceEffect = PresenceEffect::Busy;
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
         vec![Query::one::<Position>(actor.key())]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::effects::EventEffects;
 use super::payload_view::PayloadView;
 use crate::kernel::{ActorId, Event, EventType, Timestamp};
 use crate::presence::Status;
@@ -113,44 +114,23 @@ impl ActorEntry {
 
     fn apply(&mut self, event: &Event) {
         self.last_seen = event.timestamp;
+        self.status = EventEffects::of(event.kind).status.unwrap_or(self.status);
         match event.kind {
             EventType::AgentEntered => {
-                self.status = Status::Busy;
                 self.position = PayloadView::by(event).place("position").unwrap_or(SPAWN);
             }
             EventType::ActorMoved => self.moved(event),
             EventType::PresenceHeartbeat => self.apply_heartbeat(event),
             EventType::StatusChanged => self.change_status(event),
-            EventType::ConversationMessagePosted | EventType::BubblePosted => self.status = Status::Thinking,
             EventType::OrderChanged => self.ordered(event),
             EventType::IntentCompleted => {
-                self.status = Status::Idle;
                 self.position = PayloadView::by(event).place("finalPosition").unwrap_or(self.position);
             }
-            EventType::TaskCompleted => self.status = Status::Idle,
-            EventType::TaskCreated
-            | EventType::TaskUpdated
-            | EventType::TaskAssigned
-            | EventType::TaskProgressUpdated
-            | EventType::SharedObjectCreated
-            | EventType::SharedObjectUpdated
-            | EventType::OperatorOverrideApplied => self.status = Status::Busy,
-            EventType::AgentLeft
-            | EventType::MentionCreated
-            | EventType::IntentPlanned
-            | EventType::SnapshotCreated
-            | EventType::RoomContextPinned
-            | EventType::TaskHandoff
-            | EventType::RoomCreated
-            | EventType::RoomUpdated
-            | EventType::TableSessionCreated
-            | EventType::TableSessionUpdated
-            | EventType::TableSessionEnded => {}
+            _ => {}
         }
     }
 
     fn moved(&mut self, event: &Event) {
-        self.status = Status::Busy;
         if let Some(leg) = PayloadView::by(event).leg() {
             self.last_move = Some(leg);
             self.position = self.position.after(leg);
@@ -159,7 +139,6 @@ impl ActorEntry {
 
     fn ordered(&mut self, event: &Event) {
         let payload = PayloadView::by(event);
-        self.status = Status::Busy;
         self.last_order = Some(LastOrder {
             item_id: payload.text("itemId"),
             size: payload.text("size"),
@@ -196,38 +175,11 @@ fn heartbeat_status(event: &Event) -> Status {
     PayloadView::by(event).status("status").unwrap_or(Status::Idle)
 }
 
-/// Whether the event shows that its actor is in the room. Tasks, objects, rooms, tables, pins, snapshots and
-/// overrides are possible from anywhere, and a change of status follows an event that shows more.
+/// Whether the event shows that its actor is in the room; a heartbeat may say that it is not.
 fn shows_actor_in_room(event: &Event) -> bool {
-    match event.kind {
-        EventType::AgentEntered
-        | EventType::ActorMoved
-        | EventType::ConversationMessagePosted
-        | EventType::BubblePosted
-        | EventType::OrderChanged
-        | EventType::IntentPlanned
-        | EventType::IntentCompleted => true,
-        EventType::PresenceHeartbeat => heartbeat_status(event) != Status::Inactive,
-        EventType::AgentLeft
-        | EventType::StatusChanged
-        | EventType::MentionCreated
-        | EventType::SnapshotCreated
-        | EventType::RoomContextPinned
-        | EventType::OperatorOverrideApplied
-        | EventType::TaskCreated
-        | EventType::TaskUpdated
-        | EventType::TaskAssigned
-        | EventType::TaskProgressUpdated
-        | EventType::TaskCompleted
-        | EventType::TaskHandoff
-        | EventType::SharedObjectCreated
-        | EventType::SharedObjectUpdated
-        | EventType::RoomCreated
-        | EventType::RoomUpdated
-        | EventType::TableSessionCreated
-        | EventType::TableSessionUpdated
-        | EventType::TableSessionEnded => false,
-    }
+    let is_gone =
+        || event.kind == EventType::PresenceHeartbeat && heartbeat_status(event) == Status::Inactive;
+    EventEffects::of(event.kind).shows_actor && !is_gone()
 }
 
 /// The actors in a room.

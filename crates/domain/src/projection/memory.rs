@@ -6,30 +6,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::conversations::text_of;
+use super::effects::EventEffects;
 use super::payload_view::PayloadView;
 use crate::kernel::{ActorId, Event, EventType, Sequence, Timestamp};
 
 /// The most that is remembered.
 pub const MAX_MEMORY: usize = 5;
 
-/// The types of events that are remembered. Heartbeats and changes of status are not: they would flush the rest.
-pub const REMEMBERED: [EventType; 15] = [
-    EventType::ConversationMessagePosted,
-    EventType::OrderChanged,
-    EventType::ActorMoved,
-    EventType::AgentEntered,
-    EventType::AgentLeft,
-    EventType::IntentCompleted,
-    EventType::RoomContextPinned,
-    EventType::OperatorOverrideApplied,
-    EventType::TaskCreated,
-    EventType::TaskUpdated,
-    EventType::TaskAssigned,
-    EventType::TaskProgressUpdated,
-    EventType::TaskCompleted,
-    EventType::SharedObjectCreated,
-    EventType::SharedObjectUpdated,
-];
+/// The types of events that are remembered.
+pub fn remembered_types() -> Vec<EventType> {
+    EventType::ALL.iter().copied().filter(|kind| EventEffects::of(*kind).is_remembered).collect()
+}
 
 /// Something that is remembered.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -161,22 +148,22 @@ memory_details! {
     Nothing {}
 }
 
-/// What is remembered of an event; `None` if it is not of one of the [`REMEMBERED`] types.
+/// What is remembered of an event; none if its type is not remembered.
 pub fn memory_entry(event: &Event) -> Option<MemoryEntry> {
-    Some(MemoryEntry {
+    EventEffects::of(event.kind).is_remembered.then(|| MemoryEntry {
         event_id: event.event_id,
         sequence: event.sequence,
         kind: event.kind,
         actor_id: event.actor_id.clone(),
         ts: event.timestamp,
-        details: details(event)?,
+        details: details(event),
     })
 }
 
-fn details(event: &Event) -> Option<MemoryDetails> {
+fn details(event: &Event) -> MemoryDetails {
     let payload = PayloadView::by(event);
     let task_id = || payload.text("taskId");
-    Some(match event.kind {
+    match event.kind {
         EventType::ConversationMessagePosted => message(event),
         EventType::OrderChanged => {
             MemoryDetails::Order { item_id: payload.text("itemId"), size: payload.text("size") }
@@ -192,9 +179,6 @@ fn details(event: &Event) -> Option<MemoryDetails> {
             target_actor_id: payload.actor("targetActorId"),
             reason: payload.text("reason"),
         },
-        EventType::AgentEntered | EventType::AgentLeft | EventType::RoomContextPinned => {
-            MemoryDetails::Nothing {}
-        }
         EventType::SharedObjectCreated | EventType::SharedObjectUpdated => MemoryDetails::Object {
             object_id: payload.text("objectId"),
             object_type: payload.text("objectType"),
@@ -220,19 +204,8 @@ fn details(event: &Event) -> Option<MemoryDetails> {
         EventType::TaskCompleted => {
             MemoryDetails::TaskCompletion { task_id: task_id(), completed_by: payload.actor("completedBy") }
         }
-        EventType::StatusChanged
-        | EventType::PresenceHeartbeat
-        | EventType::MentionCreated
-        | EventType::BubblePosted
-        | EventType::IntentPlanned
-        | EventType::SnapshotCreated
-        | EventType::TaskHandoff
-        | EventType::RoomCreated
-        | EventType::RoomUpdated
-        | EventType::TableSessionCreated
-        | EventType::TableSessionUpdated
-        | EventType::TableSessionEnded => return None,
-    })
+        _ => MemoryDetails::Nothing {},
+    }
 }
 
 fn message(event: &Event) -> MemoryDetails {

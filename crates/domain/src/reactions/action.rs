@@ -34,30 +34,13 @@ wire_enum! {
 }
 
 impl ActionKind {
-    /// Its label in access checks and moderation.
-    pub const fn label(self) -> &'static str {
+    /// Its label in access checks and moderation, the capability that it needs, and what a private table's plan must include for
+    /// it, beside reactions.
+    pub(crate) const fn policy(self) -> (&'static str, Capability, Option<Feature>) {
         match self {
-            Self::Say => "reaction:say",
-            Self::Move => "reaction:move",
-            Self::Order => "reaction:order",
-        }
-    }
-
-    /// The capability that it needs.
-    pub const fn capability(self) -> Capability {
-        match self {
-            Self::Say => Capability::Speak,
-            Self::Move => Capability::Move,
-            Self::Order => Capability::Order,
-        }
-    }
-
-    /// What a private table's plan must include for it, beside reactions.
-    pub const fn feature(self) -> Option<Feature> {
-        match self {
-            Self::Say => SayAction::FEATURE,
-            Self::Move => MoveAction::FEATURE,
-            Self::Order => OrderAction::FEATURE,
+            Self::Say => ("reaction:say", <SayAction>::CAPABILITY, <SayAction>::FEATURE),
+            Self::Move => ("reaction:move", MoveAction::CAPABILITY, MoveAction::FEATURE),
+            Self::Order => ("reaction:order", OrderAction::CAPABILITY, OrderAction::FEATURE),
         }
     }
 }

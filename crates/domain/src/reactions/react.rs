@@ -94,13 +94,14 @@ impl RunReaction {
     /// Whether the target may do it: as for a command of its own, with what only reactions need before that.
     fn permit(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<(), Prevented> {
         let kind = self.rule.subscription.action.kind();
-        let required = AccessRequirement::new(kind.label());
-        let action = AccessRequirement { feature: kind.feature(), ..required.taking_seat() };
+        let (label, capability, feature) = kind.policy();
+        let required = AccessRequirement::new(label);
+        let action = AccessRequirement { feature, ..required.taking_seat() };
         for required in [required.with_feature(Feature::EventSubscriptions), action] {
             unless_refused(access::check(ctx, actor, required), |_| "forbidden:session".to_owned())?;
         }
-        let capable = permissions::require(ctx, actor, kind.capability(), kind.label());
-        unless_refused(capable, |_| format!("forbidden:{}", kind.capability().as_str()))?;
+        let capable = permissions::require(ctx, actor, capability, label);
+        unless_refused(capable, |_| format!("forbidden:{}", capability.as_str()))?;
         let free = permissions::not_overridden(ctx, actor, kind.as_str());
         unless_refused(free, |error| format!("operator_override:{}", reason(error, "reasonCode")))
     }
@@ -118,7 +119,7 @@ impl RunReaction {
             return Err(Prevented::Failed(fault));
         }
         let moderated = GuardedAction {
-            label: action.kind().label(),
+            label: action.kind().policy().0,
             text: answering.text(),
             source: ActionSource::Reaction,
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::events::RoomContextPinned;
+use super::RoomContextPinned;
 use crate::kernel::{
     ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
     GuardedAction, Key, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success, TenantId, Timestamp,

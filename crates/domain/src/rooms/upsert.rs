@@ -2,8 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::events::{RoomCreated, RoomDetails, RoomUpdated};
-use super::{Room, RoomType};
+use super::{Room, RoomCreated, RoomDetails, RoomType, RoomUpdated};
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
     Field, Fields, METADATA, Query, Reply, Success, response,

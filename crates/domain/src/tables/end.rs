@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::events::{TableSessionEnded, TableSessionUpdated};
-use super::{SessionStatus, TableSession};
+use super::{SessionStatus, TableSession, TableSessionEnded, TableSessionUpdated};
 use crate::kernel::{
     ActorInRoom, Command, CommandContext, CommandError, Comparison, EmittedEvent, Query, RecordQuery, Reply,
     Success, Timestamp,

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::events::TableSessionCreated;
-use super::{INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, end, guests};
+use super::{
+    INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, TableSessionCreated, end, guests,
+};
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
     Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd, response,

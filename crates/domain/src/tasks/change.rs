@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::create::{ASSIGNEE_ACTOR_ID, DESCRIPTION, STATE, TASK_PROGRESS, TITLE};
-use super::events::{TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskUpdated};
-use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
+use super::{
+    PROGRESS, Task, TaskAssigned, TaskCompleted, TaskProgressUpdated, TaskState, TaskUpdated,
+    WriteTaskResponse,
+};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,

@@ -4,8 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::change::append_consequences;
-use super::events::TaskCreated;
-use super::{PROGRESS, Task, TaskState, WriteTaskResponse};
+use super::{PROGRESS, Task, TaskCreated, TaskState, WriteTaskResponse};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, METADATA, Query,

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::change::{UPDATE, append_changes, current};
-use super::events::TaskHandoff;
-use super::{Task, TaskState};
+use super::{Task, TaskHandoff, TaskState};
 use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, DomainError, EXAMPLE_ID,

@@ -1,7 +1,7 @@
 //! The collaboration score.
 
 use agentcafe_domain::collaboration::{
-    COUNTED, Collaboration, CollaborationCounter, CollaborationGrade, CollaborationMetrics,
+    Collaboration, CollaborationCounter, CollaborationGrade, CollaborationMetrics, counted_types,
 };
 use agentcafe_domain::kernel::{ActorId, EventType};
 
@@ -48,10 +48,32 @@ fn collaboration_score_follows_the_formula() {
     assert_eq!(got.metrics, want);
 }
 
+/// The types that count.
+const COUNTED: [EventType; 5] = [
+    EventType::ConversationMessagePosted,
+    EventType::TaskAssigned,
+    EventType::TaskCompleted,
+    EventType::SharedObjectCreated,
+    EventType::SharedObjectUpdated,
+];
+
+/// Types that look alike, and do not.
+const UNCOUNTED: [EventType; 7] = [
+    EventType::BubblePosted,
+    EventType::MentionCreated,
+    EventType::OrderChanged,
+    EventType::TaskCreated,
+    EventType::TaskHandoff,
+    EventType::TaskProgressUpdated,
+    EventType::TaskUpdated,
+];
+
 #[test]
-fn collaboration_counts_the_listed_types() {
+fn collaboration_counts_the_counted_types_only() {
     for kind in EventType::ALL {
         let counts = tally(&[(*kind, 1)], 1).metrics.contributors == 1;
-        assert_eq!(counts, COUNTED.contains(kind), "{kind:?}");
+        assert_eq!(counts, counted_types().contains(kind), "{kind:?}");
+        assert!(!COUNTED.contains(kind) || counts, "{kind:?}");
+        assert!(!UNCOUNTED.contains(kind) || !counts, "{kind:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::conversation::Say;
+use agentcafe_domain::conversation::{PostMessage, Say};
 use agentcafe_domain::kernel::{ActorInRoom, Code, Command, DomainError, Rules, Timestamp};
 use agentcafe_domain::operators::{ApplyOverride, MAX_MUTED};
 use agentcafe_domain::permissions::{Mute, Permission, RoomOverride};
@@ -96,10 +96,10 @@ fn command(name: &str, label: &str) -> Box<dyn Command> {
     let fields = body(&json!({ "actorId": name, "text": "hi", "direction": "N" }));
     match label {
         "say" => Box::new(Say::read(&fields, &Rules::default()).unwrap()),
-        "conversation_message" => Box::new(Say::read_message(&fields, &Rules::default()).unwrap()),
+        "conversation_message" => Box::new(PostMessage::read(&fields, &Rules::default()).unwrap()),
         "presence_heartbeat" => Box::new(Heartbeat::read(&fields, &Rules::default()).unwrap()),
-        "leave" => Box::new(Leave::read(&fields).unwrap()),
-        "move" => Box::new(Move::read(&fields).unwrap()),
+        "leave" => Box::new(Leave::read(&fields, &Rules::default()).unwrap()),
+        "move" => Box::new(Move::read(&fields, &Rules::default()).unwrap()),
         other => panic!("no command is called {other}"),
     }
 }

@@ -1,6 +1,6 @@
 //! Reads how much the actors in a room have done together.
 
-use agentcafe_domain::collaboration::{COUNTED, Collaboration, CollaborationCounter};
+use agentcafe_domain::collaboration::{Collaboration, CollaborationCounter, counted_types};
 use agentcafe_domain::kernel::{ActorId, FROM_TS, OperationError, RoomId, TO_TS, TenantId, Timestamp};
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
@@ -59,7 +59,7 @@ impl Operation for ReadScore {
     async fn run(self, call: &Call<'_>) -> Result<CollaborationScore, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer, window, limit } = self;
         call.service.may_read(&tenant_id, &room_id, viewer.as_ref()).await?;
-        let filter = EventFilter { types: Some(COUNTED.to_vec()), ..EventFilter::default() };
+        let filter = EventFilter { types: Some(counted_types()), ..EventFilter::default() };
         let (ScoreWindow { from_ts: from, to_ts: to }, max_bytes) = (window, usize::MAX);
         let query = EventQuery { from, to, max_bytes, ..EventQuery::newest(filter, limit) };
         let place = (&tenant_id, &room_id);

@@ -1,11 +1,11 @@
 //! Sentences about people: who is there, who goes where, who says what.
 
-use agentcafe_domain::conversation::events::{BubblePosted, ConversationMessagePosted, MentionCreated};
+use agentcafe_domain::conversation::{BubblePosted, ConversationMessagePosted, MentionCreated};
 use agentcafe_domain::orders::OrderChanged;
-use agentcafe_domain::presence::events::{
-    ActorMoved, AgentEntered, AgentLeft, IntentCompleted, IntentPlanned, PresenceHeartbeat, StatusChanged,
-};
+use agentcafe_domain::presence::arrival::{AgentEntered, AgentLeft};
+use agentcafe_domain::presence::movement::{ActorMoved, IntentCompleted, IntentPlanned};
 use agentcafe_domain::presence::position::{Direction, PathSegment};
+use agentcafe_domain::presence::{PresenceHeartbeat, StatusChanged};
 
 use super::Phrase;
 

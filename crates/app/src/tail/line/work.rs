@@ -3,12 +3,12 @@
 use std::fmt::Display;
 
 use agentcafe_domain::kernel::ActorId;
-use agentcafe_domain::objects::events::{ObjectDetails, SharedObjectCreated, SharedObjectUpdated};
-use agentcafe_domain::operators::events::OperatorOverrideApplied;
-use agentcafe_domain::rooms::events::{RoomContextPinned, RoomDetails};
+use agentcafe_domain::objects::{ObjectDetails, SharedObjectCreated, SharedObjectUpdated};
+use agentcafe_domain::operators::OperatorOverrideApplied;
+use agentcafe_domain::rooms::{RoomContextPinned, RoomDetails};
 use agentcafe_domain::snapshots::SnapshotCreated;
-use agentcafe_domain::tables::events::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
-use agentcafe_domain::tasks::events::{
+use agentcafe_domain::tables::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
+use agentcafe_domain::tasks::{
     TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated,
 };
 

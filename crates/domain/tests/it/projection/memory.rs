@@ -1,6 +1,6 @@
 //! What an agent remembers of each type of event.
 
-use agentcafe_domain::projection::memory::{REMEMBERED, memory_entry};
+use agentcafe_domain::projection::memory::{memory_entry, remembered_types};
 
 use super::*;
 
@@ -63,10 +63,47 @@ fn memory_entry_has_the_fields_of_its_type() {
     }
 }
 
+/// The types that an agent remembers.
+const REMEMBERED: [EventType; 15] = [
+    EventType::AgentEntered,
+    EventType::AgentLeft,
+    EventType::ActorMoved,
+    EventType::ConversationMessagePosted,
+    EventType::OrderChanged,
+    EventType::IntentCompleted,
+    EventType::RoomContextPinned,
+    EventType::OperatorOverrideApplied,
+    EventType::TaskCreated,
+    EventType::TaskUpdated,
+    EventType::TaskAssigned,
+    EventType::TaskProgressUpdated,
+    EventType::TaskCompleted,
+    EventType::SharedObjectCreated,
+    EventType::SharedObjectUpdated,
+];
+
+/// Types that it does not.
+const FORGOTTEN: [EventType; 12] = [
+    EventType::StatusChanged,
+    EventType::PresenceHeartbeat,
+    EventType::MentionCreated,
+    EventType::BubblePosted,
+    EventType::IntentPlanned,
+    EventType::SnapshotCreated,
+    EventType::TaskHandoff,
+    EventType::RoomCreated,
+    EventType::RoomUpdated,
+    EventType::TableSessionCreated,
+    EventType::TableSessionUpdated,
+    EventType::TableSessionEnded,
+];
+
 #[test]
-fn memory_entry_exists_for_the_listed_types_only() {
+fn memory_entry_exists_for_remembered_types_only() {
     for kind in EventType::ALL {
         let entry = memory_entry(&event(*kind, "Nova", json!({})));
-        assert_eq!(entry.is_some(), REMEMBERED.contains(kind), "{kind:?}");
+        assert_eq!(entry.is_some(), remembered_types().contains(kind), "{kind:?}");
+        assert!(!REMEMBERED.contains(kind) || entry.is_some(), "{kind:?}");
+        assert!(!FORGOTTEN.contains(kind) || entry.is_none(), "{kind:?}");
     }
 }
