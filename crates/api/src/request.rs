@@ -58,7 +58,7 @@ pub(crate) async fn read(
     }
     let parameters = query::fields(&parts.uri)?;
     let caller = Caller {
-        identity: Identity::Shared,
+        principal: principal.clone(),
         transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
         request_id: request_id(&parts.extensions),
         correlation_id,

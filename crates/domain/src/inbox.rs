@@ -18,7 +18,8 @@ pub const MAX_ACKED_AT_ONCE: usize = 10_000;
 /// The most ids that one bulk acknowledgement may list.
 pub const MAX_LISTED_IDS: usize = 1_000;
 
-const ACKED_BY: Field = Field::new("ackedBy", "The actor that acknowledges. Default: actorId.", "Nova");
+const ACKED_BY: Field =
+    Field::new("ackedBy", "The actor that acknowledges. Default: actorId.", "Nova").of_caller();
 const ACK_ROOM_ID: Field =
     Field::new("roomId", "The room of the item; only the request's trace shows it.", "main");
 const IDS: Field =

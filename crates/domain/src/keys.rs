@@ -5,7 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Binding, Cell, IdPatterns, Key, Record, Table, TenantId, Timestamp};
+use crate::kernel::{
+    Binding, Cell, Code, DomainError, IdPatterns, Key, Record, RoomId, Table, TenantId, Timestamp,
+};
 
 pub mod manage;
 pub mod token;
@@ -43,6 +45,12 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let (name, _) = Self::NAMES[self as usize];
+        name
+    }
+
     /// The names of the scopes.
     pub const NAMES: [(&str, Self); 12] = [
         ("act", Self::Act),
@@ -165,16 +173,6 @@ impl ApiKey {
         self.is_live(now) && self.secrets.iter().filter(is_live).any(|secret| secret.hash == token.hash)
     }
 
-    /// What its holder is bound to.
-    pub fn binding(&self) -> Binding {
-        Binding {
-            key_id: Arc::from(self.key_id.as_str()),
-            tenant: self.tenant_id.clone(),
-            actors: self.actors.clone(),
-            rooms: self.rooms.clone(),
-        }
-    }
-
     /// Whether a key reaches no further than this one: a key makes and changes only such keys.
     pub fn covers(&self, other: &Self) -> bool {
         (self.tenant_id.is_none() || self.tenant_id == other.tenant_id)
@@ -195,6 +193,63 @@ impl Record for ApiKey {
 
     fn columns(&self) -> Vec<Cell> {
         vec![self.tenant_id.as_ref().into(), self.created_at.into()]
+    }
+}
+
+/// Who calls, as authentication found out.
+#[derive(Clone, Debug)]
+pub enum Principal {
+    /// A holder of the shared token, or anybody where no key is needed: whoever the request says.
+    Shared,
+    /// The holder of a key.
+    Key(Arc<KeyHolder>),
+}
+
+/// The holder of a key, and what it is bound to.
+#[derive(Debug)]
+pub struct KeyHolder {
+    /// The key.
+    pub key: ApiKey,
+    binding: Arc<Binding>,
+}
+
+impl From<ApiKey> for KeyHolder {
+    fn from(key: ApiKey) -> Self {
+        let binding = Arc::new(Binding {
+            key_id: Arc::from(key.key_id.as_str()),
+            tenant: key.tenant_id.clone(),
+            actors: key.actors.clone(),
+            rooms: key.rooms.clone(),
+        });
+        Self { key, binding }
+    }
+}
+
+impl Principal {
+    /// Checks that the caller may do what needs all these scopes.
+    ///
+    /// # Errors
+    /// `ERR_FORBIDDEN {scope, allowed}`: the first scope that the key lacks, and those that it has.
+    pub fn check(&self, scopes: &[Scope]) -> Result<(), DomainError> {
+        let Self::Key(holder) = self else { return Ok(()) };
+        let Some(lacking) = scopes.iter().find(|scope| !holder.key.allows(**scope)) else { return Ok(()) };
+        Err(DomainError::new(Code::Forbidden)
+            .saying(format!("the key does not allow this: it needs the scope {}", lacking.name()))
+            .with("scope", lacking.name())
+            .with("allowed", holder.key.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>()))
+    }
+
+    /// What the caller is bound to; none: nothing.
+    pub fn binding(&self) -> Option<&Arc<Binding>> {
+        match self {
+            Self::Shared => None,
+            Self::Key(holder) => Some(&holder.binding),
+        }
+    }
+
+    /// Whether what belongs to a room of a tenant exists for the caller.
+    pub fn reaches(&self, tenant: &TenantId, room: Option<&RoomId>) -> bool {
+        self.binding().is_none_or(|binding| binding.reaches(tenant, room))
     }
 }
 

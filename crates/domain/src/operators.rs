@@ -22,7 +22,7 @@ use crate::presence::{self, ChangeReason};
 
 const MAX_REASON_CHARS: usize = 1_000;
 const OPERATOR_ID: Field =
-    Field::new("operatorId", "The operator that acts. It needs canModerate in the room.", "Nova");
+    Field::new("operatorId", "The operator that acts. It needs canModerate in the room.", "Nova").of_caller();
 const ACTION: Field = Field::new("action", "What the operator does.", "mute_agent");
 const TARGET_ACTOR_ID: Field = Field::new(
     "targetActorId",

@@ -31,9 +31,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// 32 random bytes.
-pub(crate) fn random() -> [u8; 32] {
-    let mut bytes = [0; 32];
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system provides randomness");
     bytes
 }

@@ -93,8 +93,8 @@ impl Engine {
         self.ids.lock().fresh(self.now())
     }
 
-    /// 32 random bytes.
-    pub fn random(&self) -> [u8; 32] {
+    /// Random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
         clock::random()
     }
 

@@ -1,6 +1,7 @@
 //! Who calls an operation, and how the call came in.
 
 use agentcafe_domain::kernel::{CORRELATION_ID, CorrelationId, DomainError, Fields};
+use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
 
 /// The header that carries a client's correlation id.
@@ -10,7 +11,7 @@ const CORRELATION_HEADER: &str = "x-correlation-id";
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Who calls.
-    pub identity: Identity,
+    pub principal: Principal,
     /// How the call came in.
     pub transport: Transport,
     /// The id of this call, for its trace and its answer.
@@ -19,14 +20,6 @@ pub struct Caller {
     pub correlation_id: Option<String>,
     /// The key under which a mutation takes effect once.
     pub idempotency_key: Option<String>,
-}
-
-/// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// A holder of the shared token, or anybody where none is set: acts for every actor of every tenant, so that the
-    /// identity fields of an input are taken as they are.
-    Shared,
 }
 
 /// How a call came in, as traces show it.

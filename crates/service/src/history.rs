@@ -1,6 +1,7 @@
 //! Looking back at a room: memory, replay and the collaboration score.
 
 use agentcafe_domain::kernel::{ACTOR_FILTER, ActorId, Event, OperationError, RoomId, TenantId};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::projection::memory::{MAX_MEMORY, MemoryEntry, memory_entry, remembered_types};
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
@@ -45,6 +46,8 @@ pub struct Memory {
 
 impl Operation for ReadMemory {
     type Output = Memory;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<Memory, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor: actor_id, viewer, limit } = self;

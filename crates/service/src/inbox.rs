@@ -8,6 +8,7 @@ use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence,
     TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -76,6 +77,8 @@ impl ListInbox {
 impl Operation for ListInbox {
     type Output = Inbox;
 
+    const SCOPES: &'static [Scope] = &[Scope::Inbox];
+
     async fn run(self, call: &Call<'_>) -> Result<Inbox, OperationError> {
         let counts = unread_counts(&self.tenant, self.room.as_ref(), self.actor.as_ref());
         let counts: Vec<UnreadCount> = call.service.find(counts).await?;
@@ -105,6 +108,7 @@ pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) ->
 mutation!(
     AckInboxItem,
     AckInboxItemResponse,
+    Scope::Inbox,
     |input, _| Self::read(&input.id, &input.parameters, &input.body),
     |ack| {
         let (tenant, room, actor) = ack.owner();
@@ -114,7 +118,7 @@ mutation!(
     |input| drop(Self::describe(&input.body)),
 );
 
-mutation!(AckInboxItems, AckInboxItemsResponse, |input, _| Self::read(&input.body), |ack| {
+mutation!(AckInboxItems, AckInboxItemsResponse, Scope::Inbox, |input, _| Self::read(&input.body), |ack| {
     let (tenant, room, actor) = ack.owner();
     let parts = [tenant.as_str(), actor.as_str(), "inbox", "ack", room.map_or("all", RoomId::as_str)];
     KeyScope::post((tenant, room, Some(actor)), parts)

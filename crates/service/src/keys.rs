@@ -1,8 +1,147 @@
 //! API keys: who makes, lists, changes, rotates and revokes them.
 
-mod list;
-pub(crate) mod ring;
-mod write;
+use agentcafe_domain::kernel::{
+    DomainError, Fields, OperationError, Record, RecordQuery, Rules, TENANT_FILTER, TenantId,
+};
+use agentcafe_domain::keys::manage::{
+    ApiKeyView, ChangeKey as ChangeKeyCommand, CreateKey as CreateKeyCommand, Issuer, WriteKeyResponse,
+    not_found,
+};
+use agentcafe_domain::keys::token::RANDOM_BYTES;
+use agentcafe_domain::keys::{ApiKey, KeyUse, Scope};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-pub use list::{GetKey, KeyList, ListKeys, OneKey};
-pub use write::{ChangeKey, CreateKey, RevokeKey, RotateKey};
+use crate::operation::{
+    Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, Subject, parameters,
+};
+use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
+use crate::service::Service;
+
+pub(crate) mod ring;
+
+record_list! {
+    /// Keys, the newest first.
+    KeyList { keys: ApiKeyView }
+}
+
+parameters! {
+    /// Lists the keys of a tenant, the newest first.
+    ListKeys(fields) {
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+        page: PageSelector = PageSelector::read::<ApiKey>(fields, LIMITS)?,
+    }
+}
+
+parameters! {
+    /// Reads one key. Its secret is never shown again.
+    GetKey(fields, input) {
+        id: String = input.id.clone(),
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+    }
+}
+
+/// One key.
+#[derive(Serialize, JsonSchema)]
+pub struct OneKey {
+    /// The key.
+    key: ApiKeyView,
+}
+
+impl Service {
+    /// The views of keys, with when they were last used.
+    async fn key_views(&self, keys: &[ApiKey]) -> Result<Vec<ApiKeyView>, OperationError> {
+        let used: Vec<Option<KeyUse>> = self.store().get_all(keys.iter().map(Record::key).collect()).await?;
+        let now = self.engine.now();
+        Ok(keys.iter().zip(&used).map(|(key, used)| ApiKeyView::of(key, used.as_ref(), now)).collect())
+    }
+}
+
+impl Operation for ListKeys {
+    type Output = KeyList;
+
+    const SCOPES: &'static [Scope] = &[Scope::Admin];
+
+    async fn run(self, call: &Call<'_>) -> Result<KeyList, OperationError> {
+        let keys: RecordQuery =
+            newest_by::<ApiKey>("created_at").is_if_given("tenant_id", self.tenant.as_ref());
+        let Page { records, next_cursor } = call.service.page::<ApiKey>(self.page.of(keys)).await?;
+        let views = call.service.key_views(&records).await?;
+        Ok(Page { records: views, next_cursor }.into())
+    }
+}
+
+impl Operation for GetKey {
+    type Output = OneKey;
+
+    const SCOPES: &'static [Scope] = &[Scope::Admin];
+
+    async fn run(self, call: &Call<'_>) -> Result<OneKey, OperationError> {
+        let found: Option<ApiKey> = call.service.get(ApiKey::key_of(&self.id)).await?;
+        let found = found.filter(|key| self.tenant.is_none() || key.tenant_id == self.tenant);
+        let mut views = call.service.key_views(found.as_slice()).await?;
+        views.pop().map(|key| OneKey { key }).ok_or_else(|| not_found(&self.id).into())
+    }
+}
+
+/// Declares a mutation of keys: its key's verb, the last part of its scope, and how its command is made.
+macro_rules! key_mutation {
+    ($(#[$doc:meta])* $name:ident($command:ty), $verb:ident, $last:literal, $make:expr) => {
+        $(#[$doc])*
+        pub struct $name;
+
+        impl $name {
+            fn command(input: &Input, issuer: Issuer, random: [u8; RANDOM_BYTES]) -> $command {
+                let make: fn(&Fields, Issuer, String, [u8; RANDOM_BYTES]) -> $command = $make;
+                make(&input.body, issuer, input.id.clone(), random)
+            }
+        }
+
+        impl FromInput for $name {
+            fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+                Ok(Self)
+            }
+
+            fn describe(input: &Input, _: &Rules) {
+                let _ = Self::command(input, Issuer::Root, [0; RANDOM_BYTES]);
+            }
+        }
+
+        impl Mutation for $name {
+            type Command = $command;
+            type Answer = WriteKeyResponse;
+
+            const SCOPES: &'static [Scope] = &[Scope::Admin];
+
+            async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
+                let principal = &call.caller.principal;
+                let command = Self::command(call.input, principal.into(), call.service.engine.random());
+                let tenant = principal.binding().and_then(|binding| binding.tenant.clone());
+                let subject = Subject { tenant: tenant.unwrap_or_default(), room: None, actor: None };
+                let scope = KeyScope::$verb(subject, ["keys", &call.input.id, $last]);
+                Ok(Prepared { scope, command })
+            }
+        }
+    };
+}
+
+key_mutation! {
+    /// Makes a key.
+    CreateKey(CreateKeyCommand), post, "create",
+    |body, issuer, _, random| CreateKeyCommand::read(body, issuer, random)
+}
+key_mutation! {
+    /// Changes the name or the end of a key.
+    UpdateKey(ChangeKeyCommand), patch, "patch",
+    |body, issuer, id, _| ChangeKeyCommand::update(body, issuer, id)
+}
+key_mutation! {
+    /// Gives a key a new secret; the one before counts for a while.
+    RotateKey(ChangeKeyCommand), post, "rotate",
+    ChangeKeyCommand::rotate
+}
+key_mutation! {
+    /// Ends a key.
+    RevokeKey(ChangeKeyCommand), delete, "delete",
+    |_, issuer, id, _| ChangeKeyCommand::revoke(issuer, id)
+}

@@ -14,6 +14,7 @@ mod actions;
 pub mod events;
 pub mod history;
 pub mod inbox;
+pub mod keys;
 pub mod objects;
 pub mod operators;
 pub mod permissions;
@@ -29,6 +30,6 @@ pub mod traces;
 pub mod webhooks;
 pub mod work;
 
-pub use caller::{Caller, Identity, Transport};
+pub use caller::{Caller, Transport};
 pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

@@ -1,6 +1,7 @@
 //! Shared objects: listing, reading, creating and changing.
 
 use agentcafe_domain::kernel::{Field, OperationError};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::objects::create::CreateSharedObject;
 use agentcafe_domain::objects::{ObjectType, SharedObject, WriteObjectResponse};
 use schemars::JsonSchema;
@@ -39,6 +40,8 @@ parameters! {
 impl Operation for ListObjects {
     type Output = ObjectList;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<ObjectList, OperationError> {
         Ok(self.list.readable(call).await?.into())
     }
@@ -60,7 +63,13 @@ impl From<SharedObject> for OneObject {
 /// Reads one shared object.
 pub type GetObject = GetWork<SharedObject>;
 
-mutation!(CreateSharedObject, WriteObjectResponse, |input, _| Self::read(&input.body), |object| {
-    let [tenant, room, actor] = ids(object.actor());
-    KeyScope::post(object.actor(), [tenant, room, "objects", "create", actor])
-});
+mutation!(
+    CreateSharedObject,
+    WriteObjectResponse,
+    Scope::Work,
+    |input, _| Self::read(&input.body),
+    |object| {
+        let [tenant, room, actor] = ids(object.actor());
+        KeyScope::post(object.actor(), [tenant, room, "objects", "create", actor])
+    }
+);

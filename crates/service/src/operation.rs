@@ -5,6 +5,7 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, Command, DomainError, Fields, OperationError, RoomId, Rules, Sequence, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_engine::Executed;
 use agentcafe_store::LoggedEvent;
 
@@ -50,6 +51,9 @@ pub trait Operation: FromInput + Send + 'static {
     /// What it answers.
     type Output: Send;
 
+    /// What a caller's key must allow: all of these.
+    const SCOPES: &'static [Scope];
+
     /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
     const READS_OWN_WRITES: bool = true;
 
@@ -67,6 +71,9 @@ pub trait Mutation: FromInput + Send + 'static {
     /// What the rendered answer holds.
     type Answer;
 
+    /// What a caller's key must allow: all of these.
+    const SCOPES: &'static [Scope];
+
     /// Makes the command and the scope of its key.
     ///
     /// # Errors
@@ -80,6 +87,8 @@ pub trait Mutation: FromInput + Send + 'static {
 /// A mutation runs as its command, once per key.
 impl<M: Mutation> Operation for M {
     type Output = Executed;
+
+    const SCOPES: &'static [Scope] = M::SCOPES;
 
     const READS_OWN_WRITES: bool = false;
 
@@ -180,13 +189,13 @@ impl KeyScope {
 }
 
 /// Makes a [`Mutation`] of a command that is read from the input alone, or of a type around such a command. Its arguments:
-/// the type, what it answers, how the command is read, its [`KeyScope`], and how it is described, if not by reading it.
+/// the type, what it answers, the scope that it needs, how the command is read, its [`KeyScope`], and how it is described, if not by reading it.
 macro_rules! mutation {
     ($name:ident($command:ty), $($rest:tt)+) => {
         mutation!(@ $name, $command, $name, |$name(command)| command, $($rest)+);
     };
     (@ $name:ty, $command:ty, $wrap:expr, $unwrap:expr,
-     $answer:ty, $read:expr, $scope:expr $(, $describe:expr)? $(,)?) => {
+     $answer:ty, $needs:expr, $read:expr, $scope:expr $(, $describe:expr)? $(,)?) => {
         impl $crate::operation::FromInput for $name {
             fn read(
                 input: &$crate::operation::Input,
@@ -205,6 +214,8 @@ macro_rules! mutation {
         impl $crate::operation::Mutation for $name {
             type Command = $command;
             type Answer = $answer;
+
+            const SCOPES: &'static [agentcafe_domain::keys::Scope] = &[$needs];
 
             async fn prepare(
                 self,

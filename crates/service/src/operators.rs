@@ -4,6 +4,7 @@ use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
     RecordQuery, RoomId, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::operators::{ApplyOverride, ApplyOverrideResponse, OverrideState};
 use agentcafe_domain::permissions::{self, Capability, Permission, PermissionsMode, RoomOverride};
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ mod audit;
 pub use audit::{AuditPage, ListAudit};
 
 const OPERATOR_ID: Field =
-    Field::new("operatorId", "The operator that reads, if viewerActorId is missing.", "Nova");
+    Field::new("operatorId", "The operator that reads, if viewerActorId is missing.", "Nova").of_caller();
 
 /// Who reads what operators did, and in which room.
 struct OperatorViewer<'a> {
@@ -56,12 +57,18 @@ impl OperatorViewer<'_> {
     }
 }
 
-mutation!(ApplyOverride, ApplyOverrideResponse, |input, _| Self::read(&input.body), |apply| {
-    let [tenant, room, _] = ids(apply.operator());
-    let target = apply.target().map_or("-", ActorId::as_str);
-    let parts = [tenant, room, "operator-overrides", apply.action().as_str(), target];
-    KeyScope::post(apply.operator(), parts)
-});
+mutation!(
+    ApplyOverride,
+    ApplyOverrideResponse,
+    Scope::Operate,
+    |input, _| Self::read(&input.body),
+    |apply| {
+        let [tenant, room, _] = ids(apply.operator());
+        let target = apply.target().map_or("-", ActorId::as_str);
+        let parts = [tenant, room, "operator-overrides", apply.action().as_str(), target];
+        KeyScope::post(apply.operator(), parts)
+    }
+);
 
 parameters! {
     /// Lists the overrides in force, the last changed first; with a room, reads those of the room.
@@ -100,6 +107,8 @@ pub enum OverridesAnswer {
 
 impl Operation for ListOverrides {
     type Output = OverridesAnswer;
+
+    const SCOPES: &'static [Scope] = &[Scope::Operate];
 
     async fn run(self, call: &Call<'_>) -> Result<OverridesAnswer, OperationError> {
         let Self { operator, tenant, room, viewer, query, page } = self;

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, ActorInRoom, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::permissions::Permission;
 use agentcafe_domain::permissions::grant::{EffectivePermission, GrantPermission, GrantPermissionResponse};
 use schemars::JsonSchema;
@@ -50,6 +51,8 @@ pub enum PermissionsAnswer {
 impl Operation for ListPermissions {
     type Output = PermissionsAnswer;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<PermissionsAnswer, OperationError> {
         let (Some(room_id), Some(actor_id)) = (self.room, self.actor) else {
             let granted: Page<Permission> = call.service.page(self.page.of(self.query)).await?;
@@ -62,7 +65,13 @@ impl Operation for ListPermissions {
     }
 }
 
-mutation!(GrantPermission, GrantPermissionResponse, |input, _| Self::read(&input.body), |grant| {
-    let [tenant, room, actor] = ids(grant.actor());
-    KeyScope::post(grant.actor(), [tenant, "permissions", room, actor])
-});
+mutation!(
+    GrantPermission,
+    GrantPermissionResponse,
+    Scope::Operate,
+    |input, _| Self::read(&input.body),
+    |grant| {
+        let [tenant, room, actor] = ids(grant.actor());
+        KeyScope::post(grant.actor(), [tenant, "permissions", room, actor])
+    }
+);

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{Heartbeat, HeartbeatResponse, Presence};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -59,6 +60,8 @@ pub enum PresenceAnswer {
 impl Operation for ListPresence {
     type Output = PresenceAnswer;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<PresenceAnswer, OperationError> {
         let Self { tenant, room, actor, viewer, query, page } = self;
         call.service.may_list(&tenant, room.as_ref(), viewer.as_ref()).await?;
@@ -76,7 +79,13 @@ pub(crate) fn active_in(tenant: &TenantId, room: &RoomId, limit: usize) -> Recor
     RecordQuery { limit, ..present.is("is_active", true) }
 }
 
-mutation!(Heartbeat, HeartbeatResponse, |input, rules| Self::read(&input.body, rules), |heartbeat| {
-    let [tenant, room, actor] = ids(heartbeat.actor());
-    KeyScope::post(heartbeat.actor(), [tenant, room, actor, "presence", "heartbeat"])
-});
+mutation!(
+    Heartbeat,
+    HeartbeatResponse,
+    Scope::Act,
+    |input, rules| Self::read(&input.body, rules),
+    |heartbeat| {
+        let [tenant, room, actor] = ids(heartbeat.actor());
+        KeyScope::post(heartbeat.actor(), [tenant, room, actor, "presence", "heartbeat"])
+    }
+);

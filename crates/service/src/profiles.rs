@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, DomainError, OperationError, RecordQuery, Rules, TENANT_ID, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::profiles::{
     DeleteProfile, DeleteProfileResponse, Profile, ProfileOwner, UpdateProfile as UpdateProfileCommand,
     UpsertProfile, WriteProfileResponse,
@@ -56,6 +57,8 @@ async fn one(service: &Service, owner: &ProfileOwner) -> Result<OneProfile, Oper
 impl Operation for ListProfiles {
     type Output = ProfilesAnswer;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<ProfilesAnswer, OperationError> {
         let Self { tenant: tenant_id, actor, query, page } = self;
         match actor {
@@ -84,6 +87,8 @@ impl FromInput for GetProfile {
 impl Operation for GetProfile {
     type Output = OneProfile;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<OneProfile, OperationError> {
         one(call.service, &self.0).await
     }
@@ -100,7 +105,7 @@ fn parts<'a>(owner: &'a ProfileOwner, last: &'a str) -> [&'a str; 4] {
     [owner.tenant_id.as_str(), "profiles", owner.actor_id.as_str(), last]
 }
 
-mutation!(UpsertProfile, WriteProfileResponse, |input, _| Self::read(&input.body), |profile| {
+mutation!(UpsertProfile, WriteProfileResponse, Scope::Act, |input, _| Self::read(&input.body), |profile| {
     let ProfileOwner { tenant_id, actor_id } = profile.owner();
     KeyScope::post((tenant_id, profile.room_id(), Some(actor_id)), parts(profile.owner(), "upsert"))
 });
@@ -122,6 +127,8 @@ impl Mutation for UpdateProfile {
     type Command = UpdateProfileCommand;
     type Answer = WriteProfileResponse;
 
+    const SCOPES: &'static [Scope] = &[Scope::Act];
+
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateProfileCommand>, OperationError> {
         let scope = KeyScope::patch(&self.0, parts(&self.0, "PATCH"));
         Ok(Prepared { scope, command: UpdateProfileCommand::read(self.0, &call.input.body) })
@@ -131,6 +138,7 @@ impl Mutation for UpdateProfile {
 mutation!(
     DeleteProfile,
     DeleteProfileResponse,
+    Scope::Act,
     |input, _| { ProfileOwner::read(&input.id, &input.parameters, &input.body).map(|owner| Self { owner }) },
     |delete| KeyScope::delete(&delete.owner, parts(&delete.owner, "DELETE")),
     |input| drop(input.parameters.tenant(TENANT_ID)),

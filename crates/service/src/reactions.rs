@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, Rules, TENANT_FILTER, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::reactions::manage::unknown;
 use agentcafe_domain::reactions::{
     ANY_EVENT, CreateReaction, DeleteReaction, DeleteReactionResponse, MAX_SUBSCRIPTIONS,
@@ -45,6 +46,8 @@ record_list! {
 impl Operation for ListReactions {
     type Output = ReactionList;
 
+    const SCOPES: &'static [Scope] = &[Scope::React];
+
     async fn run(self, call: &Call<'_>) -> Result<ReactionList, OperationError> {
         let limit = self.page.limit;
         let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
@@ -82,6 +85,8 @@ pub struct OneReaction {
 impl Operation for GetReaction {
     type Output = OneReaction;
 
+    const SCOPES: &'static [Scope] = &[Scope::React];
+
     async fn run(self, call: &Call<'_>) -> Result<OneReaction, OperationError> {
         let stored: Option<StoredReaction> = call.service.by_id(&self.id, StoredReaction::key_of).await?;
         let found = stored
@@ -91,10 +96,16 @@ impl Operation for GetReaction {
     }
 }
 
-mutation!(CreateReaction, WriteReactionResponse, |input, rules| Self::read(&input.body, rules), |create| {
-    let (tenant, ..) = create.subject();
-    KeyScope::post(create.subject(), [tenant.as_str(), "reactions", "create"])
-});
+mutation!(
+    CreateReaction,
+    WriteReactionResponse,
+    Scope::React,
+    |input, rules| Self::read(&input.body, rules),
+    |create| {
+        let (tenant, ..) = create.subject();
+        KeyScope::post(create.subject(), [tenant.as_str(), "reactions", "create"])
+    }
+);
 
 /// Declares a mutation of the rule that the path names: how its command is read and described, and its key's verb. The
 /// trace names the room and the actor of the rule, unless the input names the requester.
@@ -118,6 +129,8 @@ macro_rules! rule_mutation {
         impl Mutation for $name {
             type Command = $command;
             type Answer = $answer;
+
+            const SCOPES: &'static [Scope] = &[Scope::React];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let known: Option<StoredReaction> = match self.0.id() {

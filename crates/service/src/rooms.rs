@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::rooms::upsert::{UpsertRoom, UpsertRoomResponse};
 use agentcafe_domain::rooms::{Room, RoomType};
 use schemars::JsonSchema;
@@ -71,6 +72,8 @@ async fn one(service: &Service, tenant: &TenantId, id: &str) -> Result<OneRoom, 
 impl Operation for ListRooms {
     type Output = RoomsAnswer;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<RoomsAnswer, OperationError> {
         Ok(match self.room {
             Some(room) => RoomsAnswer::One(one(call.service, &self.tenant, room.as_str()).await?),
@@ -90,12 +93,14 @@ parameters! {
 impl Operation for GetRoom {
     type Output = OneRoom;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<OneRoom, OperationError> {
         one(call.service, &self.tenant, &self.id).await
     }
 }
 
-mutation!(UpsertRoom, UpsertRoomResponse, |input, _| Self::read(&input.body), |upsert| {
+mutation!(UpsertRoom, UpsertRoomResponse, Scope::Host, |input, _| Self::read(&input.body), |upsert| {
     let [tenant, room, _] = ids(upsert.actor());
     KeyScope::post(upsert.actor(), [tenant, "rooms", room, "upsert"])
 });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    Command, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
+    Code, Command, DomainError, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
 use agentcafe_eventlog::StreamHub;
@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::keys::ring::KeyRing;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
@@ -33,6 +34,8 @@ pub struct ServiceSettings {
 pub struct Service {
     pub(crate) engine: Arc<Engine>,
     pub(crate) settings: ServiceSettings,
+    /// The API keys that this node knows.
+    pub(crate) keys: KeyRing,
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
     /// Held while the store is probed for writing, so that probes do not pile up in the queue of commands.
@@ -47,6 +50,7 @@ impl Service {
             streams: Arc::new(Semaphore::new(settings.max_streams)),
             probing: Mutex::default(),
             started_at: engine.now(),
+            keys: KeyRing::new(Arc::clone(&engine.store)),
             engine,
             settings,
         }
@@ -55,12 +59,13 @@ impl Service {
     /// Reads the input of an operation and does it.
     ///
     /// # Errors
-    /// What is wrong with the input, a refusal, or that the store is not available.
+    /// The caller's key does not allow it, what is wrong with the input, a refusal, or that the store is not available.
     pub async fn call<O: Operation>(
         self: &Arc<Self>,
         caller: &Caller,
         input: &Input,
     ) -> Result<O::Output, OperationError> {
+        caller.principal.check(O::SCOPES)?;
         if O::READS_OWN_WRITES {
             self.store().catch_up().await?;
         }
@@ -121,6 +126,9 @@ impl Call<'_> {
     ) -> Result<Executed, OperationError> {
         let Prepared { command, scope: KeyScope { subject, verb, parts } } = prepared;
         let (engine, caller) = (&self.service.engine, self.caller);
+        if !caller.principal.reaches(&subject.tenant, subject.room.as_ref()) {
+            return Err(DomainError::new(Code::NotFound).into());
+        }
         let correlation_id = caller.correlation_id(&self.input.body, engine)?;
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);

@@ -1,6 +1,7 @@
 //! Snapshots: what was saved of a room, and what an agent saved of itself in one.
 
 use agentcafe_domain::kernel::{ActorId, Code, DomainError, Field, Fields, OperationError, Rules};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::snapshots::{
     CreateSnapshot, CreateSnapshotResponse, Snapshot, SnapshotScope, SnapshotSubject,
 };
@@ -10,7 +11,7 @@ use serde::Serialize;
 use crate::operation::{Call, FromInput, Input, KeyScope, Operation, mutation};
 use crate::read_access;
 
-const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.", "Nova");
+const ACTOR_ID: Field = Field::new("actorId", "The actor whose snapshot it is.", "Nova").of_caller();
 const VERSION: Field = Field::new("version", "The version to read. Default: the newest.", "1");
 
 struct SnapshotQuery {
@@ -65,7 +66,7 @@ impl SnapshotQuery {
 
 /// Declares the two operations on snapshots of one scope. The scope of a key ends with the first route of its operation.
 macro_rules! snapshots {
-    ($scope:expr, $(#[$get_doc:meta])* $get:ident, $(#[$save_doc:meta])* $save:ident, $first_route:literal) => {
+    ($scope:expr, $read_scope:expr, $(#[$get_doc:meta])* $get:ident, $(#[$save_doc:meta])* $save:ident, $first_route:literal) => {
         $(#[$get_doc])*
         pub struct $get(SnapshotQuery);
 
@@ -78,6 +79,8 @@ macro_rules! snapshots {
         impl Operation for $get {
             type Output = OneSnapshot;
 
+            const SCOPES: &'static [Scope] = &[$read_scope];
+
             async fn run(self, call: &Call<'_>) -> Result<OneSnapshot, OperationError> {
                 self.0.run(call).await
             }
@@ -89,6 +92,7 @@ macro_rules! snapshots {
         mutation!(
             $save(CreateSnapshot),
             CreateSnapshotResponse,
+            Scope::Remember,
             |input, _| CreateSnapshot::read(&input.body, $scope),
             |save| {
                 let of = save.of();
@@ -101,6 +105,7 @@ macro_rules! snapshots {
 
 snapshots! {
     SnapshotScope::Room,
+    Scope::Listen,
     /// Reads what was saved of a room: the newest, or a version.
     GetRoomSnapshot,
     /// Saves a state of a room.
@@ -110,6 +115,7 @@ snapshots! {
 
 snapshots! {
     SnapshotScope::Agent,
+    Scope::Remember,
     /// Reads what an agent saved of itself in a room: the newest, or a version.
     GetAgentSnapshot,
     /// Saves a state of an agent in a room.

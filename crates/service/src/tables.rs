@@ -1,6 +1,7 @@
 //! Private tables: sessions that are bought for a while.
 
 use agentcafe_domain::kernel::{ActorId, Field, OperationError, RoomId, TenantId};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tables::change::{UpdateTableSession, UpdateTableSessionResponse};
 use agentcafe_domain::tables::open::{CreateTableSession, CreateTableSessionResponse};
 use agentcafe_domain::tables::{SessionStatus, SessionView, TableSession, not_found};
@@ -37,6 +38,8 @@ parameters! {
 impl Operation for ListSessions {
     type Output = SessionList;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<SessionList, OperationError> {
         let viewer = self.list.viewer.clone();
         let mut page: Page<TableSession> = self.list.page(call).await?;
@@ -64,6 +67,8 @@ pub struct OneSession {
 impl Operation for GetSession {
     type Output = OneSession;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<OneSession, OperationError> {
         let session: Option<TableSession> = call.service.by_id(&self.id, TableSession::key_of).await?;
         let own = session.filter(|session| session.tenant_id == self.tenant);
@@ -76,6 +81,7 @@ impl Operation for GetSession {
 mutation!(
     CreateTableSession,
     CreateTableSessionResponse,
+    Scope::Host,
     |input, rules| Self::read(&input.body, rules),
     |open| {
         let (tenant, actor, owner, room) = open.subject();
@@ -88,6 +94,7 @@ mutation!(
 mutation!(
     UpdateTableSession,
     UpdateTableSessionResponse,
+    Scope::Host,
     |input, _| Self::read(&input.id, &input.parameters, &input.body),
     |change| {
         let (tenant, actor, session) = change.subject();

@@ -1,6 +1,7 @@
 //! Tasks: listing, reading, creating, changing and handing over.
 
 use agentcafe_domain::kernel::{CURSOR, DomainError, Field, OperationError, Rules, Sequence};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::tasks::handoff::HandoffPosition;
 use agentcafe_domain::tasks::{Task, TaskState, WriteTaskResponse};
@@ -41,6 +42,8 @@ parameters! {
 impl Operation for ListTasks {
     type Output = TaskList;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<TaskList, OperationError> {
         Ok(self.list.readable(call).await?.into())
     }
@@ -62,7 +65,7 @@ impl From<Task> for OneTask {
 /// Reads one task.
 pub type GetTask = GetWork<Task>;
 
-mutation!(CreateTask, WriteTaskResponse, |input, _| Self::read(&input.body), |task| {
+mutation!(CreateTask, WriteTaskResponse, Scope::Work, |input, _| Self::read(&input.body), |task| {
     let [tenant, room, actor] = ids(task.actor());
     KeyScope::post(task.actor(), [tenant, room, "tasks", "create", actor])
 });
@@ -98,6 +101,8 @@ impl FromInput for ListHandoffs {
 
 impl Operation for ListHandoffs {
     type Output = EventList<HandoffsEnd>;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<HandoffsEnd>, OperationError> {
         let task_id = self.task.find(call.service).await?.task_id;

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     Code, CorrelationId, DomainError, OperationError, TENANT_FILTER, TenantId, Trace,
 };
+use agentcafe_domain::keys::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -26,6 +27,8 @@ pub struct OneTrace {
 
 impl Operation for GetTrace {
     type Output = OneTrace;
+
+    const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {
         let trace = match CorrelationId::parse(&self.id) {

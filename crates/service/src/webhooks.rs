@@ -4,6 +4,7 @@ use agentcafe_domain::kernel::{
     DomainError, Field, Fields, OperationError, ROOM_FILTER, Record, RecordQuery, Rules, TENANT_FILTER,
     TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::webhooks::change::{
     DeleteSubscription, DeleteSubscriptionResponse, UpdateSubscription,
 };
@@ -49,6 +50,8 @@ record_list! {
 impl Operation for ListSubscriptions {
     type Output = SubscriptionList;
 
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
+
     async fn run(self, call: &Call<'_>) -> Result<SubscriptionList, OperationError> {
         let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
         let Page { mut records, next_cursor } = call.service.page::<Subscription>(query).await?;
@@ -82,6 +85,8 @@ pub struct OneSubscription {
 
 impl Operation for GetSubscription {
     type Output = OneSubscription;
+
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<OneSubscription, OperationError> {
         let stored = stored(call.service, &self.id, self.tenant.as_ref()).await?;
@@ -121,6 +126,8 @@ impl Mutation for CreateSubscription {
     type Command = CreateSubscriptionCommand;
     type Answer = WriteSubscriptionResponse;
 
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
+
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateSubscriptionCommand>, OperationError> {
         let (body, service) = (&call.input.body, call.service);
         let command = CreateSubscriptionCommand::read(body, service.rules(), service.engine.random())?;
@@ -155,6 +162,8 @@ macro_rules! subscription_mutation {
         impl Mutation for $name {
             type Command = $command;
             type Answer = $answer;
+
+            const SCOPES: &'static [Scope] = &[Scope::Hook];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let stored = stored(call.service, &call.input.id, self.0.as_ref()).await?;

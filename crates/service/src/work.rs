@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use agentcafe_domain::kernel::{ActorId, DomainError, Key, OperationError, Record, RoomId, Rules, TenantId};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::objects::change::UpdateSharedObject;
 use agentcafe_domain::objects::{SharedObject, WriteObjectResponse};
 use agentcafe_domain::tasks::change::UpdateTask as UpdateTaskCommand;
@@ -78,6 +79,8 @@ impl<W: Work> FromInput for GetWork<W> {
 impl<W: Work> Operation for GetWork<W> {
     type Output = W::Answer;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<W::Answer, OperationError> {
         Ok(self.find(call.service).await?.into())
     }
@@ -113,6 +116,8 @@ macro_rules! work_mutation {
         impl Mutation for $name {
             type Command = $command;
             type Answer = $answer;
+
+            const SCOPES: &'static [Scope] = &[Scope::Work];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let record: $record = find(call.service, &self.0.tenant_id, &call.input.id).await?;

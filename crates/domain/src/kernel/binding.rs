@@ -51,9 +51,9 @@ impl IdPatterns {
         }
     }
 
-    /// Whether nothing matches.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether every id matches.
+    pub fn is_any(&self) -> bool {
+        self.0.iter().any(|pattern| pattern == ANY)
     }
 
     /// The patterns.
@@ -77,53 +77,83 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Holds the value of an identifying field against the binding.
+    /// The error for an id that the caller is not bound to. It does not tell whether what was named exists.
+    pub fn refusal(field: &str, message: String, allowed: Vec<String>) -> DomainError {
+        DomainError::new(Code::Forbidden).saying(message).with("field", field).with("allowed", allowed)
+    }
+
+    /// Whether the caller may act and read in a room of a tenant.
+    pub fn reaches(&self, tenant: &TenantId, room: Option<&RoomId>) -> bool {
+        TenantId::is_bound(tenant, self) && room.is_none_or(|room| room.is_bound(self))
+    }
+}
+
+/// An id that identifies a caller, or what it may touch.
+pub(crate) trait BoundId: Sized {
+    /// The one that the caller is bound to, if there is only one.
+    fn own(binding: &Binding) -> Option<Self>;
+
+    /// Those that the caller is bound to, as errors name them.
+    fn allowed(binding: &Binding) -> Vec<String>;
+
+    /// Whether the caller is bound to it.
+    fn is_bound(&self, binding: &Binding) -> bool;
+
+    /// Checks the id that a field holds, or is filled in with the caller's own.
     ///
     /// # Errors
-    /// `ERR_FORBIDDEN {field, allowed}`; it does not say whether what was named exists.
-    fn check(&self, field: &str, id: &str, allowed: &[String], is_allowed: bool) -> Result<(), DomainError> {
-        if is_allowed {
-            return Ok(());
+    /// `ERR_FORBIDDEN {field, allowed}`.
+    fn bind(given: Option<Self>, field: &str, binding: &Binding) -> Result<Option<Self>, DomainError> {
+        match given {
+            Some(id) if !id.is_bound(binding) => {
+                let message = format!("the key is not bound to this {field}");
+                Err(Binding::refusal(field, message, Self::allowed(binding)))
+            }
+            Some(id) => Ok(Some(id)),
+            None => Ok(Self::own(binding)),
         }
-        Err(DomainError::new(Code::Forbidden)
-            .saying(format!("the key is not bound to {field} {id:?}"))
-            .with("field", field)
-            .with("allowed", allowed.to_vec()))
+    }
+}
+
+impl BoundId for TenantId {
+    fn own(binding: &Binding) -> Option<Self> {
+        binding.tenant.clone()
     }
 
-    /// Checks that the caller may be this actor.
-    ///
-    /// # Errors
-    /// `ERR_FORBIDDEN {field, allowed}`.
-    pub fn check_actor(&self, field: &str, actor: &ActorId) -> Result<(), DomainError> {
-        self.check(field, actor.as_str(), self.actors.as_slice(), self.actors.allow(actor.as_str()))
+    fn allowed(binding: &Binding) -> Vec<String> {
+        binding.tenant.iter().map(|tenant| tenant.as_str().to_owned()).collect()
     }
 
-    /// Checks that the caller may act and read in this room.
-    ///
-    /// # Errors
-    /// `ERR_FORBIDDEN {field, allowed}`.
-    pub fn check_room(&self, field: &str, room: &RoomId) -> Result<(), DomainError> {
-        self.check(field, room.as_str(), self.rooms.as_slice(), self.rooms.allow(room.as_str()))
+    fn is_bound(&self, binding: &Binding) -> bool {
+        binding.tenant.as_ref().is_none_or(|own| own == self)
+    }
+}
+
+impl BoundId for RoomId {
+    fn own(binding: &Binding) -> Option<Self> {
+        Self::parse(binding.rooms.only()?).ok()
     }
 
-    /// Checks that the caller belongs to this tenant.
-    ///
-    /// # Errors
-    /// `ERR_FORBIDDEN {field, allowed}`.
-    pub fn check_tenant(&self, field: &str, tenant: &TenantId) -> Result<(), DomainError> {
-        let Some(own) = &self.tenant else { return Ok(()) };
-        self.check(field, tenant.as_str(), &[own.as_str().to_owned()], own == tenant)
+    fn allowed(binding: &Binding) -> Vec<String> {
+        binding.rooms.as_slice().to_vec()
     }
 
-    /// The one actor that the caller is, if it is only one.
-    pub fn only_actor(&self) -> Option<ActorId> {
-        ActorId::parse(self.actors.only()?).ok()
+    fn is_bound(&self, binding: &Binding) -> bool {
+        binding.rooms.allow(self.as_str())
+    }
+}
+
+impl BoundId for ActorId {
+    fn own(binding: &Binding) -> Option<Self> {
+        Self::parse(binding.actors.only()?).ok()
     }
 
-    /// The one room that the caller is bound to, if it is only one.
-    pub fn only_room(&self) -> Option<RoomId> {
-        RoomId::parse(self.rooms.only()?).ok()
+    fn allowed(binding: &Binding) -> Vec<String> {
+        binding.actors.as_slice().to_vec()
+    }
+
+    fn is_bound(&self, binding: &Binding) -> bool {
+        binding.actors.allow(self.as_str())
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reads what a client sent, field by field, with fixed coercions and errors; and describes, without a client, which fields a
 //! reader reads, from which the OpenAPI document is made.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
+use crate::kernel::binding::Binding;
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::Sequence;
 use crate::kernel::time::Timestamp;
@@ -27,7 +28,11 @@ enum Source {
 }
 
 /// A JSON object or a query string, read by name. A JSON `null` and an empty parameter count as missing.
-pub struct Fields(Source);
+pub struct Fields {
+    source: Source,
+    /// What the caller is bound to, if it has an API key: tenants, rooms and the caller's own actor are held against it.
+    binding: Option<Arc<Binding>>,
+}
 
 /// Where a reader of the log starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +43,16 @@ pub enum Cursor {
     Latest,
 }
 
+impl From<Source> for Fields {
+    fn from(source: Source) -> Self {
+        Self { source, binding: None }
+    }
+}
+
 impl Fields {
     /// Reads from the object a client sent as its body.
     pub fn of_body(body: Map<String, Value>) -> Self {
-        Self(Source::Body(body))
+        Source::Body(body).into()
     }
 
     /// Reads from decoded query parameters; of each name, the first one counts.
@@ -50,12 +61,18 @@ impl Fields {
         for (name, value) in parameters {
             query.entry(name).or_insert(Value::String(value));
         }
-        Self(Source::Query(query))
+        Source::Query(query).into()
+    }
+
+    /// Holds tenants, rooms and the caller's own actor against what the caller is bound to, and fills in those that are missing.
+    #[must_use]
+    pub fn bound_to(self, binding: Option<Arc<Binding>>) -> Self {
+        Self { binding, ..self }
     }
 
     /// The object a client sent; none for query parameters.
     pub fn body(&self) -> Option<&Map<String, Value>> {
-        match &self.0 {
+        match &self.source {
             Source::Body(body) => Some(body),
             Source::Query(_) | Source::Describing(_) => None,
         }
@@ -63,24 +80,24 @@ impl Fields {
 
     /// Fields without a client: a reader gets values that are valid, and which fields it reads is noted.
     pub fn describing() -> Self {
-        Self(Source::Describing(Mutex::default()))
+        Source::Describing(Mutex::default()).into()
     }
 
     /// The fields that were read while [describing](Fields::describing), in this order.
     pub fn described(self) -> Vec<DescribedField> {
-        match self.0 {
+        match self.source {
             Source::Describing(noted) => noted.into_inner().unwrap_or_default(),
             Source::Body(_) | Source::Query(_) => Vec::new(),
         }
     }
 
     pub(crate) fn is_describing(&self) -> bool {
-        matches!(self.0, Source::Describing(_))
+        matches!(self.source, Source::Describing(_))
     }
 
     /// Notes the field when describing (`true`: answer with an example), else does nothing.
     fn note(&self, field: Field, required: bool, schema: impl FnOnce() -> Value) -> bool {
-        let Source::Describing(described) = &self.0 else { return false };
+        let Source::Describing(described) = &self.source else { return false };
         if let Ok(mut described) = described.lock()
             && described.iter().all(|known| known.name != field.name)
         {
@@ -90,7 +107,7 @@ impl Fields {
     }
 
     fn members(&self) -> Option<&Map<String, Value>> {
-        match &self.0 {
+        match &self.source {
             Source::Body(members) | Source::Query(members) => Some(members),
             Source::Describing(_) => None,
         }
@@ -98,7 +115,7 @@ impl Fields {
 
     /// The value as sent; `None` when missing, null or (in a query) empty.
     fn sent(&self, field: Field) -> Option<&Value> {
-        let is_empty = |value: &Value| matches!(self.0, Source::Query(_)) && value == "";
+        let is_empty = |value: &Value| matches!(self.source, Source::Query(_)) && value == "";
         self.members()?.get(field.name).filter(|value| !value.is_null() && !is_empty(value))
     }
 
@@ -137,7 +154,7 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for anything but a boolean in a body.
     pub fn flag(&self, field: Field) -> Result<Option<bool>, DomainError> {
         let sent = self.optional(field, || json!({ "type": ["boolean", "null"] }));
-        match (&self.0, sent) {
+        match (&self.source, sent) {
             (_, None) => Ok(None),
             (Source::Query(_), Some(Value::String(text))) => Ok(match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "yes" => Some(true),
@@ -180,6 +197,10 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for another type.
     pub fn nested_or_self(&self, field: Field) -> Result<Option<Self>, DomainError> {
         let nested = self.object(field)?;
-        if self.is_describing() { Ok(None) } else { Ok(nested.map(Self::of_body)) }
+        if self.is_describing() {
+            Ok(None)
+        } else {
+            Ok(nested.map(|body| Self::of_body(body).bound_to(self.binding.clone())))
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Making, changing, rotating and revoking API keys. Each of these leaves an entry in the audit trail.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::token::{self, RANDOM_BYTES};
-use super::{ApiKey, KeySecret, KeyUse, Kind, Scope};
+use super::{ApiKey, KeyHolder, KeySecret, KeyUse, Kind, Principal, Scope};
 use crate::kernel::{
     ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field, Fields,
     IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
@@ -56,7 +58,16 @@ pub enum Issuer {
     /// A person at the machine's command line.
     CommandLine,
     /// The holder of a key, which makes and changes only keys that reach no further.
-    Key(Box<ApiKey>),
+    Key(Arc<KeyHolder>),
+}
+
+impl From<&Principal> for Issuer {
+    fn from(principal: &Principal) -> Self {
+        match principal {
+            Principal::Shared => Self::Root,
+            Principal::Key(holder) => Self::Key(Arc::clone(holder)),
+        }
+    }
 }
 
 impl Issuer {
@@ -64,20 +75,21 @@ impl Issuer {
         match self {
             Self::Root => "root",
             Self::CommandLine => "cli",
-            Self::Key(key) => &key.key_id,
+            Self::Key(holder) => &holder.key.key_id,
         }
     }
 
     fn tenant(&self) -> Option<&TenantId> {
         match self {
-            Self::Key(key) => key.tenant_id.as_ref(),
+            Self::Key(holder) => holder.key.tenant_id.as_ref(),
             Self::Root | Self::CommandLine => None,
         }
     }
 
     /// Checks that the issuer may make or change such a key.
     fn check(&self, key: &ApiKey) -> Result<(), DomainError> {
-        let Self::Key(own) = self else { return Ok(()) };
+        let Self::Key(holder) = self else { return Ok(()) };
+        let own = &holder.key;
         if own.allows(Scope::Admin) && own.covers(key) {
             return Ok(());
         }

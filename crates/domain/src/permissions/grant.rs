@@ -16,7 +16,8 @@ const OPERATOR_ID: Field = Field::new(
     "operatorId",
     "The actor that sets them. With PERMISSIONS_MODE=strict it needs canModerate in the room.",
     "Nova",
-);
+)
+.of_caller();
 
 /// The field that sets a capability.
 const fn field_of(capability: Capability) -> Field {

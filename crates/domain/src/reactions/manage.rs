@@ -18,7 +18,7 @@ const CREATED_BY: Field = Field::new(
     "createdBy",
     "The actor that makes the rule. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
     "Nova",
-);
+).of_caller();
 const REQUESTER: Field = Field::new(
     "actorId",
     "The actor that makes the request. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",

@@ -21,7 +21,7 @@ const ROOM_TYPE: Field = Field::new(
     "private_table",
 )
 .in_example();
-const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "The actor that owns the room.", "Nova");
+const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "The actor that owns the room.", "Nova").of_caller();
 const DISPLAY_NAME: Field =
     Field::new("displayName", "The room's name, for people.", "The reading corner").up_to(MAX_NAME_CHARS);
 

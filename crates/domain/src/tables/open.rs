@@ -19,7 +19,7 @@ use crate::tables::plan::Plan;
 const ACTION: &str = "table_session_create";
 const PLAN_ID: Field = Field::new("planId", "The plan to buy; /healthz lists them.", "espresso");
 const OWNER_ACTOR_ID: Field =
-    Field::new("ownerActorId", "The actor that owns the session. Default: actorId.", "Nova");
+    Field::new("ownerActorId", "The actor that owns the session. Default: actorId.", "Nova").of_caller();
 const ROOM_ID: Field =
     Field::new("roomId", "The room that becomes private. Default: a new room.", "table-for-two").in_example();
 const DISPLAY_NAME: Field =

@@ -15,7 +15,8 @@ use crate::kernel::{
 
 const ROOM_ID: Field =
     Field::new("roomId", "The room in whose scope the idempotency key counts. Default: none.", "main");
-const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request. Default: none.", "Nova");
+const ACTOR_ID: Field =
+    Field::new("actorId", "The actor that makes the request. Default: none.", "Nova").of_caller();
 const FORCE: Field =
     Field::new("force", "Whether to send an event again that has been delivered. Default: false.", "true");
 

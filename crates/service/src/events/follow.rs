@@ -6,6 +6,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{
     ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -62,6 +63,8 @@ impl Subscriber for LogSubscriber {
 
 impl Operation for FollowEvents {
     type Output = FollowedEvents;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, resume_after } = self;

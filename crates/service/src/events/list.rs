@@ -4,6 +4,7 @@ use agentcafe_domain::kernel::{
     AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EventType,
     FROM_TS, Field, Fields, OperationError, ROOM_FILTER, Sequence, TO_TS, Timestamp,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_store::{EventFilter, EventPage, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -58,6 +59,8 @@ parameters! {
 impl Operation for ListEvents {
     type Output = EventList<PageEnd>;
 
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
+
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let cursor = self.events.cursor;
         let filter = self.events.readable(call).await?;
@@ -91,6 +94,8 @@ parameters! {
 
 impl Operation for ListMentions {
     type Output = EventList<PageEnd>;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.cursor.unwrap_or(Sequence::START);
@@ -131,6 +136,8 @@ pub struct TimelineEnd {
 
 impl Operation for ReadTimeline {
     type Output = EventList<TimelineEnd>;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
         let Self { events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{
     AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, OperationError, STREAM_CURSOR,
     Sequence,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
 use agentcafe_eventlog::Follower;
 use agentcafe_store::{EventFilter, EventPage, Failure};
@@ -18,7 +19,7 @@ use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
 
 const ACTOR_ID: Field =
-    Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova");
+    Field::new("actorId", "The actor that polls. To filter by author, use authorId.", "Nova").of_caller();
 const AUTHOR_ID: Field = Field::new("authorId", "Only events by this actor.", "Kai");
 const HEARTBEAT: Field =
     Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
@@ -81,6 +82,8 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
 
 impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
         let Self { mut filter, timeout_ms, viewer, cursor, after_event_id, limit, listener } = self;

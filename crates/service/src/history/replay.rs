@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::{
     ActorId, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Sequence, TenantId,
     Timestamp,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::profiles::Profile;
 use agentcafe_domain::projection::themed::{ThemedSnapshot, Themes};
 use agentcafe_domain::projection::{RoomProjection, RoomSnapshot};
@@ -79,6 +80,8 @@ pub struct Replay {
 
 impl Operation for ReplayRoom {
     type Output = EventList<Replay>;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<Replay>, OperationError> {
         let Self { tenant: tenant_id, room: room_id, actor, viewer, types, minutes } = self;

@@ -2,6 +2,7 @@
 
 use agentcafe_domain::collaboration::{Collaboration, CollaborationCounter, counted_types};
 use agentcafe_domain::kernel::{ActorId, FROM_TS, OperationError, RoomId, TO_TS, TenantId, Timestamp};
+use agentcafe_domain::keys::Scope;
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct CollaborationScore {
 
 impl Operation for ReadScore {
     type Output = CollaborationScore;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<CollaborationScore, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer, window, limit } = self;

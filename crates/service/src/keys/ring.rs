@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{OperationError, Record, RecordQuery, Timestamp};
 use agentcafe_domain::keys::token::Token;
-use agentcafe_domain::keys::{ApiKey, KeyUse};
+use agentcafe_domain::keys::{ApiKey, KeyHolder, KeyUse};
 use agentcafe_store::Store;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ pub(crate) struct KeyRing {
 #[derive(Default)]
 struct KnownKeys {
     version: u64,
-    keys: HashMap<String, Arc<ApiKey>>,
+    keys: HashMap<String, Arc<KeyHolder>>,
     /// Whether there is any key at all.
     any: Option<bool>,
     /// When keys were used, unless that is stored already.
@@ -36,7 +36,7 @@ struct KnownKeys {
 impl KeyRing {
     /// The keys of a store.
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        let version = store.watch(ApiKey::TABLE);
+        let version = store.changed(ApiKey::TABLE);
         Self { store, version, known: Mutex::default() }
     }
 
@@ -56,27 +56,29 @@ impl KeyRing {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) async fn find(&self, token: &Token, now: Timestamp) -> Result<Option<Arc<ApiKey>>, OperationError> {
-        let Some(key) = self.get(&token.key_id).await? else { return Ok(None) };
-        if !key.accepts(token, now) {
-            return Ok(None);
-        }
+    pub(crate) async fn find(
+        &self,
+        token: &Token,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KeyHolder>>, OperationError> {
+        let holder = self.get(&token.key_id).await?.filter(|holder| holder.key.accepts(token, now));
+        let Some(holder) = holder else { return Ok(None) };
         let minute = Timestamp::from_millis(now.as_millis() / USE_PRECISION_MS * USE_PRECISION_MS);
-        self.known.lock().uses.insert(key.key_id.clone(), minute);
-        Ok(Some(key))
+        self.known.lock().uses.insert(holder.key.key_id.clone(), minute);
+        Ok(Some(holder))
     }
 
     /// The key with this id, whether it counts or not.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<ApiKey>>, OperationError> {
+    pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<KeyHolder>>, OperationError> {
         if let Some(key) = self.current(|known| known.keys.get(key_id).cloned()) {
             return Ok(Some(key));
         }
         let version = *self.version.borrow();
         let Some(key) = self.store.get::<ApiKey>(ApiKey::key_of(key_id)).await? else { return Ok(None) };
-        let key = Arc::new(key);
+        let key: Arc<KeyHolder> = Arc::new(key.into());
         self.current(|known| {
             if known.version == version {
                 if known.keys.len() >= MAX_KEYS {

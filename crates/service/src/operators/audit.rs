@@ -4,6 +4,7 @@ use agentcafe_domain::kernel::{
     ActorId, CURSOR, Comparison, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
     RecordQuery, RoomId, Sequence, TO_TS, TenantId, Timestamp,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::operators::audit::AuditEntry;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,6 +68,8 @@ impl ListAudit {
 
 impl Operation for ListAudit {
     type Output = AuditPage;
+
+    const SCOPES: &'static [Scope] = &[Scope::Operate];
 
     async fn run(self, call: &Call<'_>) -> Result<AuditPage, OperationError> {
         let actor = self.viewer.as_ref().or(self.operator.as_ref());

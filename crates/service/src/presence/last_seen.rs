@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::{
     ACTOR_FILTER, ActorId, Event, EventType, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId,
     Sequence, TenantId, Timestamp,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{Presence, Status};
 use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
@@ -95,6 +96,8 @@ pub enum LastSeenAnswer {
 
 impl Operation for ReadLastSeen {
     type Output = LastSeenAnswer;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<LastSeenAnswer, OperationError> {
         let Self { tenant, limit, scanned, room, actor, viewer, include_system } = self;

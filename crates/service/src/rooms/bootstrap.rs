@@ -4,6 +4,7 @@ use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
 use agentcafe_domain::kernel::{
     ActorId, Comparison, Event, EventType, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::Presence;
 use agentcafe_domain::rooms::Room;
 use agentcafe_domain::rooms::pin::PinnedContext;
@@ -19,7 +20,8 @@ use crate::read_access;
 use crate::service::Service;
 
 const ACTOR_ID: Field =
-    Field::new("actorId", "The actor whose inbox and tasks are summarised. Default: none.", "Nova");
+    Field::new("actorId", "The actor whose inbox and tasks are summarised. Default: none.", "Nova")
+        .of_caller();
 const INCLUDE_BACKLOG: Field =
     Field::new("includeBacklog", "Whether to list open and active tasks. Default: true.", "true");
 const ROOM_LIMIT: Field = Field::new("roomLimit", "The largest number of rooms that are listed.", "20");
@@ -95,6 +97,8 @@ pub struct RoomView {
 
 impl Operation for ReadBootstrap {
     type Output = Bootstrap;
+
+    const SCOPES: &'static [Scope] = &[Scope::Inbox, Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<Bootstrap, OperationError> {
         let service = call.service;

@@ -1,6 +1,7 @@
 //! Pins the context of a room, and reads what is and was pinned.
 
 use agentcafe_domain::kernel::{ActorId, OperationError, RecordQuery, RoomId, TenantId};
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::rooms::pin::{PinContext, PinContextResponse, PinnedContext};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::read_access;
 
 const LIMITS: (usize, usize) = (50, 500);
 
-mutation!(PinContext, PinContextResponse, |input, _| Self::read(&input.body), |pin| {
+mutation!(PinContext, PinContextResponse, Scope::Operate, |input, _| Self::read(&input.body), |pin| {
     let [tenant, room, _] = ids(pin.actor());
     KeyScope::post(pin.actor(), [tenant, room, "room-context", "pin"])
 });
@@ -39,6 +40,8 @@ pub struct PinnedInRoom {
 
 impl Operation for ReadPinned {
     type Output = PinnedInRoom;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<PinnedInRoom, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer } = self;
@@ -77,6 +80,8 @@ pub struct PinHistory {
 
 impl Operation for ListPinned {
     type Output = PinHistory;
+
+    const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<PinHistory, OperationError> {
         let Self { tenant: tenant_id, room: room_id, viewer, query, page } = self;

@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{
     ActorId, DomainError, EXAMPLE_ID, Field, OperationError, RecordQuery, Rules, TENANT_FILTER,
 };
+use agentcafe_domain::keys::Scope;
 use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus};
 use agentcafe_domain::webhooks::replay::{ReplayDelivery, ReplayDeliveryResponse};
 
@@ -56,6 +57,8 @@ parameters! {
 impl Operation for ListDeliveries {
     type Output = DeliveryList;
 
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
+
     async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
         let mut page: Page<Delivery> = call.service.page(self.page.of(self.query)).await?;
         let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
@@ -66,6 +69,8 @@ impl Operation for ListDeliveries {
 
 impl Operation for ListDlq {
     type Output = DlqList;
+
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<DlqList, OperationError> {
         let mut page: Page<DlqEntry> = call.service.page(self.page.of(self.query)).await?;
@@ -88,6 +93,8 @@ impl FromInput for ReplayDelivery {
 impl Mutation for ReplayDelivery {
     type Command = Self;
     type Answer = ReplayDeliveryResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
         let (tenant, room, actor) = self.subject();

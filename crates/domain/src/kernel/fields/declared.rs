@@ -26,7 +26,7 @@ pub const REQUIRED_ROOM_ID: Field = Field::new("roomId", "The room.", "main");
 pub const ROOM_FILTER: Field =
     Field::new("roomId", "Only what belongs to this room. Default: every room of the tenant.", "main");
 /// Who makes a request.
-pub const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request.", "Nova");
+pub const ACTOR_ID: Field = Field::new("actorId", "The actor that makes the request.", "Nova").of_caller();
 /// The actor to which a list is restricted, if it is.
 pub const ACTOR_FILTER: Field = Field::new("actorId", "Only what belongs to this actor.", "Nova");
 /// The author to which a list of events is restricted, if it is.
@@ -36,13 +36,14 @@ pub const VIEWER_ACTOR_ID: Field = Field::new(
     "viewerActorId",
     "The actor that reads. With PRIVATE_TABLE_READ_GATE=members, a private table shows its content only to its members.",
     "Nova",
-);
+).of_caller();
 /// Who reads what operators did.
 pub const OPERATOR_VIEWER_ACTOR_ID: Field = Field::new(
     "viewerActorId",
     "The actor that reads. With PERMISSIONS_MODE=strict it needs canModerate in the room.",
     "Nova",
-);
+)
+.of_caller();
 /// The id that ties a request to its trace.
 pub const CORRELATION_ID: Field = Field::new(
     "correlationId",

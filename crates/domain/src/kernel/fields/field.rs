@@ -18,6 +18,7 @@ pub struct Field {
     example: &'static str,
     max: Option<usize>,
     is_in_example: bool,
+    is_caller: bool,
 }
 
 /// A field as a reader reads it.
@@ -40,7 +41,7 @@ pub struct DescribedField {
 impl Field {
     /// A field with this name, meaning and example. The example is JSON, or else the text itself; empty: none.
     pub const fn new(name: &'static str, meaning: &'static str, example: &'static str) -> Self {
-        Self { name, meaning, example, max: None, is_in_example: false }
+        Self { name, meaning, example, max: None, is_in_example: false, is_caller: false }
     }
 
     /// Holds at most so much: characters of a text, bytes of an object as JSON, members of a list.
@@ -53,6 +54,17 @@ impl Field {
     #[must_use]
     pub const fn in_example(self) -> Self {
         Self { is_in_example: true, ..self }
+    }
+
+    /// Names the actor that makes the request: with an API key it may be left out, and must be an actor of the key.
+    #[must_use]
+    pub const fn of_caller(self) -> Self {
+        Self { is_caller: true, ..self }
+    }
+
+    /// Whether it names the actor that makes the request.
+    pub(super) const fn is_caller(&self) -> bool {
+        self.is_caller
     }
 
     /// Its size limit, if it has one.

@@ -1,9 +1,12 @@
 //! Texts, ids and lists of them.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
+use crate::kernel::binding::{Binding, BoundId};
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
 
@@ -90,55 +93,78 @@ impl Fields {
         self.trimmed_text(field)?.map(|text| id(field, &text, parse)).transpose()
     }
 
+    /// As [`Fields::optional_id`], of a required field; none for a caller whose binding fills it in.
     fn required_id<T>(
         &self,
         field: Field,
         parse: fn(&str) -> Result<T, InvalidId>,
-    ) -> Result<T, DomainError> {
+    ) -> Result<Option<T>, DomainError> {
         let schema = || json!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS });
-        let text =
-            if self.note(field, true, schema) { example_text(field) } else { self.required_text(field)? };
-        id(field, &text, parse)
+        let text = match self.note(field, true, schema) {
+            true => example_text(field),
+            false if self.binding.is_some() && self.sent(field).is_none() => return Ok(None),
+            false => self.required_text(field)?,
+        };
+        id(field, &text, parse).map(Some)
+    }
+
+    /// An id that is held against what the caller is bound to.
+    fn bound<T: BoundId>(&self, field: Field, given: Option<T>) -> Result<Option<T>, DomainError> {
+        match &self.binding {
+            Some(binding) => T::bind(given, field.name, binding),
+            None => Ok(given),
+        }
     }
 
     /// An actor that must be named.
     ///
     /// # Errors
-    /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id.
+    /// `ERR_MISSING_FIELD {field}` when missing, blank or of another type; `ERR_VALIDATION {field}` when not a valid id;
+    /// `ERR_FORBIDDEN {field, allowed}` for a field of the caller that holds none of its key's actors.
     pub fn required_actor(&self, field: Field) -> Result<ActorId, DomainError> {
-        self.required_id(field, ActorId::parse)
+        let given = self.required_id(field, ActorId::parse)?;
+        let actor = if field.is_caller() { self.bound(field, given)? } else { given };
+        actor.ok_or_else(|| field.missing())
     }
 
     /// A room that must be named.
     ///
     /// # Errors
-    /// As [`Fields::required_actor`].
+    /// As [`Fields::required_actor`]; `ERR_FORBIDDEN {field, allowed}` for a room that the caller's key is not bound to.
     pub fn required_room(&self, field: Field) -> Result<RoomId, DomainError> {
-        self.required_id(field, RoomId::parse)
+        let room = self.bound(field, self.required_id(field, RoomId::parse)?)?;
+        room.ok_or_else(|| field.missing())
     }
 
     /// An actor that may be named; blank counts as missing.
     ///
     /// # Errors
-    /// `ERR_VALIDATION {field}` when not a valid id.
+    /// `ERR_VALIDATION {field}` when not a valid id; `ERR_FORBIDDEN` as [`Fields::required_actor`].
     pub fn actor(&self, field: Field) -> Result<Option<ActorId>, DomainError> {
-        self.optional_id(field, ActorId::parse)
+        let given = self.optional_id(field, ActorId::parse)?;
+        if field.is_caller() { self.bound(field, given) } else { Ok(given) }
     }
 
-    /// A room that may be named; blank counts as missing.
+    /// A room that may be named; blank counts as missing, which a caller whose key is bound to several rooms may not leave out.
     ///
     /// # Errors
-    /// `ERR_VALIDATION {field}` when not a valid id.
+    /// `ERR_VALIDATION {field}` when not a valid id; `ERR_FORBIDDEN {field, allowed}`.
     pub fn room(&self, field: Field) -> Result<Option<RoomId>, DomainError> {
-        self.optional_id(field, RoomId::parse)
+        let room = self.bound(field, self.optional_id(field, RoomId::parse)?)?;
+        let several = |binding: &&Arc<Binding>| room.is_none() && !binding.rooms.is_any();
+        if let Some(binding) = self.binding.as_ref().filter(several) {
+            let message = format!("the key is bound to some rooms: name one as {}", field.name);
+            return Err(Binding::refusal(field.name, message, RoomId::allowed(binding)));
+        }
+        Ok(room)
     }
 
     /// A tenant that may be named; blank counts as missing.
     ///
     /// # Errors
-    /// `ERR_VALIDATION {field}` when not a valid id.
+    /// `ERR_VALIDATION {field}` when not a valid id; `ERR_FORBIDDEN {field, allowed}` for another tenant than the caller's.
     pub fn tenant(&self, field: Field) -> Result<Option<TenantId>, DomainError> {
-        self.optional_id(field, TenantId::parse)
+        self.bound(field, self.optional_id(field, TenantId::parse)?)
     }
 
     /// The tenant of the request; `default` if it names none.
@@ -157,12 +183,14 @@ impl Fields {
         self.tenant(TENANT_ID)?.map_or_else(|| query.tenant_or_default(), Ok)
     }
 
-    /// The room of the request; `main` if it names none.
+    /// The room of the request; `main` if it names none, and the caller's key is not bound to one room.
     ///
     /// # Errors
-    /// `ERR_VALIDATION {field}` when not a valid id.
+    /// As [`Fields::room`].
     pub fn room_or_main(&self) -> Result<RoomId, DomainError> {
-        Ok(self.room(ROOM_ID)?.unwrap_or_else(RoomId::main))
+        let given = self.bound(ROOM_ID, self.optional_id(ROOM_ID, RoomId::parse)?)?;
+        let room = self.bound(ROOM_ID, Some(given.unwrap_or_else(RoomId::main)))?;
+        Ok(room.unwrap_or_else(RoomId::main))
     }
 
     /// A correlation id that may be given; blank counts as missing.
