@@ -2,10 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use agentcafe_domain::kernel::OperationError;
+use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
+use agentcafe_http::{Authenticator, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
 /// The settings of the HTTP API.
@@ -48,12 +52,22 @@ impl App {
         });
         Middleware {
             routes,
-            token: self.settings.token.clone(),
+            authenticator: Arc::new(KeyAuthenticator(Arc::clone(&self.service))),
+            token_param: self.settings.token.query_param.clone(),
             limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),
             fresh_id: Box::new(move || engine.fresh_id()),
             metrics: self.metrics.clone(),
         }
+    }
+}
+
+/// Authenticates with the API keys of the store, and the shared token.
+struct KeyAuthenticator(Arc<Service>);
+
+impl Authenticator for KeyAuthenticator {
+    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>> {
+        self.0.authenticate(token).boxed()
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
+use agentcafe_domain::keys::Principal;
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, observe, query, request_id, sse};
-use agentcafe_service::{Caller, Identity, Input, Transport};
+use agentcafe_service::{Caller, Input, Transport};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
 use axum::http::HeaderMap;
@@ -56,9 +57,11 @@ pub(crate) async fn read(
         idempotency_key = header(&parts.headers, KEY_HEADER)?;
         correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
     }
+    // Only routes without authentication have no principal, and those read nothing of a caller.
+    let principal = parts.extensions.remove().unwrap_or(Principal::Shared);
     let parameters = query::fields(&parts.uri)?;
     let caller = Caller {
-        principal: principal.clone(),
+        principal,
         transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
         request_id: request_id(&parts.extensions),
         correlation_id,
@@ -69,7 +72,10 @@ pub(crate) async fn read(
         Reads::Body => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
-    let input = Input { id, parameters, body: Fields::of_body(body), resume_after };
+    let binding = caller.principal.binding();
+    let parameters = parameters.bound_to(binding.cloned());
+    let body = Fields::of_body(body).bound_to(binding.cloned());
+    let input = Input { id, parameters, body, resume_after };
     observe::record_ids(|| ids(&input));
     Ok((caller, input))
 }

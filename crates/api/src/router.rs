@@ -26,6 +26,7 @@ use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
 use agentcafe_service::inbox::ListInbox;
+use agentcafe_service::keys::{CreateKey, GetKey, ListKeys, RevokeKey, RotateKey, UpdateKey};
 use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
@@ -91,6 +92,13 @@ pub(crate) fn table() -> Vec<Route> {
         Route::read::<GetProfile>("/v1/profiles/{actorId}", "Profiles", "How an actor is shown"),
         Route::patch::<UpdateProfile>("/v1/profiles/{actorId}", "Profiles", "Change some members of a profile"),
         Route::delete::<DeleteProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
+        Route::read::<ListKeys>("/v1/keys", "Keys", "API keys"),
+        Route::post::<CreateKey>(&[201], "/v1/keys", "Keys", "Create an API key; only this response shows it"),
+        Route::read::<GetKey>("/v1/keys/{keyId}", "Keys", "An API key, without its secret"),
+        Route::patch::<UpdateKey>("/v1/keys/{keyId}", "Keys", "Change the name or the end of a key"),
+        Route::post::<RotateKey>(&[200], "/v1/keys/{keyId}/rotate", "Keys", "Give a key a new secret"),
+        Route::delete::<RevokeKey>("/v1/keys/{keyId}", "Keys", "Revoke a key"),
+
         Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
         Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
         Route::read::<ListOverrides>("/v1/operator/overrides", "Operators", "Overrides in force"),

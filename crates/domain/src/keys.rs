@@ -247,6 +247,13 @@ impl Principal {
         }
     }
 
+    /// Whose idempotency keys a request uses: those of one actor, else of one API key. None: of everybody who shares a token.
+    pub fn idempotency_owner(&self) -> Option<String> {
+        let binding = self.binding()?;
+        let actor = binding.actors.only().map(|actor| format!("actor:{actor}"));
+        Some(actor.unwrap_or_else(|| format!("key:{}", binding.key_id)))
+    }
+
     /// Whether what belongs to a room of a tenant exists for the caller.
     pub fn reaches(&self, tenant: &TenantId, room: Option<&RoomId>) -> bool {
         self.binding().is_none_or(|binding| binding.reaches(tenant, room))

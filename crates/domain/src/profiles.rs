@@ -82,6 +82,15 @@ impl ProfileOwner {
         Ok(Self { tenant_id, actor_id })
     }
 
+    /// As [`ProfileOwner::read`], for a change: a caller with a key changes only profiles of its own actors.
+    ///
+    /// # Errors
+    /// As [`ProfileOwner::read`]; `ERR_FORBIDDEN {field, allowed}`.
+    pub fn own(actor_id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+        let Self { tenant_id, actor_id } = Self::read(actor_id, query, fields)?;
+        Ok(Self { tenant_id, actor_id: fields.check_actor(ACTOR_ID, actor_id)? })
+    }
+
     /// The key of the profile.
     pub fn key(&self) -> Key {
         vec![(&self.tenant_id).into(), (&self.actor_id).into()]

@@ -1,15 +1,18 @@
-//! Authentication by the API token, if one is set.
+//! Authentication: finds the token in a request, and who calls with it.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use agentcafe_domain::kernel::{Code, DomainError};
-use axum::body::Body;
+use agentcafe_domain::kernel::{Code, DomainError, OperationError};
+use agentcafe_domain::keys::Principal;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use serde_json::json;
 use subtle::ConstantTimeEq;
-use tower_http::validate_request::ValidateRequest;
+use tower::Service;
 
 use crate::error::ApiError;
 use crate::middleware::Middleware;
@@ -18,7 +21,16 @@ use crate::query;
 
 const API_KEY: &str = "x-api-key";
 
-/// The token that requests must carry, and the query parameter that may hold it.
+/// Finds out who calls.
+pub trait Authenticator: Send + Sync {
+    /// Who calls with this token, or without one.
+    ///
+    /// # Errors
+    /// `ERR_UNAUTHORIZED`, or why that cannot be found out.
+    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>>;
+}
+
+/// The token that all callers share, and the query parameter that may hold it.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The token; none: every request is accepted.
@@ -27,50 +39,87 @@ pub struct Token {
     pub query_param: String,
 }
 
-/// Lets a request pass if its route is public or it carries the token.
-#[derive(Clone)]
-pub(crate) struct Authenticate(pub(crate) Arc<Middleware>);
-
-impl ValidateRequest<Body> for Authenticate {
-    type ResponseBody = Body;
-
-    fn validate(&mut self, request: &mut Request) -> Result<(), Response> {
-        let is_public =
-            request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public);
-        if is_public {
-            return Ok(());
-        }
-        let checked = self.0.token.check(request.headers(), request.uri());
-        checked.map_err(|error| ApiError::from(error).into_response())
+/// The comparison takes constant time.
+impl Authenticator for Token {
+    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>> {
+        let is_right = |required: &String| {
+            token.is_some_and(|given| given.as_bytes().ct_eq(required.as_bytes()).into())
+        };
+        let principal = self.required.as_ref().is_none_or(is_right).then_some(Principal::Shared);
+        ready(principal.ok_or_else(|| DomainError::new(Code::Unauthorized).into())).boxed()
     }
 }
 
-impl Token {
-    /// Checks the token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query
-    /// parameter. The comparison takes constant time.
-    fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), DomainError> {
-        let Some(required) = &self.required else { return Ok(()) };
-        let given = header_token(headers)
-            .or_else(|| query::value(uri, &self.query_param).filter(|token| !token.trim().is_empty()));
-        if given.is_some_and(|given| given.trim().as_bytes().ct_eq(required.as_bytes()).into()) {
-            return Ok(());
-        }
-        let auth = json!({ "header": API_KEY, "query": self.query_param });
-        Err(DomainError::new(Code::Unauthorized).with("auth", auth))
+/// Lets a request pass if its route is public or its token is valid, and adds its [`Principal`] to it.
+#[derive(Clone)]
+pub(crate) struct Authenticate<S> {
+    pub(crate) inner: S,
+    pub(crate) middleware: Arc<Middleware>,
+}
+
+impl<S> Service<Request> for Authenticate<S>
+where
+    S: Service<Request, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
     }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public) {
+            return self.inner.call(request).boxed();
+        }
+        let middleware = Arc::clone(&self.middleware);
+        // The service that is ready is the one that is called.
+        let next = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, next);
+        async move {
+            let token = middleware.token(request.headers(), request.uri());
+            match middleware.authenticator.authenticate(token.as_deref()).await {
+                Ok(principal) => {
+                    request.extensions_mut().insert(principal);
+                    inner.call(request).await
+                }
+                Err(error) => Ok(middleware.unauthenticated(error).into_response()),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Middleware {
+    /// The token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query parameter.
+    fn token(&self, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+        let in_query = || query::value(uri, &self.token_param).and_then(|token| filled(&token));
+        header_token(headers).or_else(in_query)
+    }
+
+    /// The error for a request that did not authenticate, with where a token is expected.
+    fn unauthenticated(&self, error: OperationError) -> ApiError {
+        let OperationError { error: refusal, .. } = &error;
+        if refusal.code != Code::Unauthorized {
+            return ApiError(error);
+        }
+        let auth = json!({ "header": API_KEY, "query": self.token_param });
+        ApiError(OperationError { error: refusal.clone().with("auth", auth), ..error })
+    }
+}
+
+fn filled(text: &str) -> Option<String> {
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn header_token(headers: &HeaderMap) -> Option<String> {
     // A value that is not UTF-8 is a wrong token, not a missing one.
-    let text = |name: &str| {
-        let value = String::from_utf8_lossy(headers.get(name)?.as_bytes()).trim().to_owned();
-        Some(value).filter(|text| !text.is_empty())
-    };
+    let text = |name: &str| filled(&String::from_utf8_lossy(headers.get(name)?.as_bytes()));
     let bearer = || {
         let value = text(header::AUTHORIZATION.as_str())?;
         let (scheme, token) = value.split_once(' ')?;
-        let token = scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned());
-        token.filter(|token| !token.is_empty())
+        if scheme.eq_ignore_ascii_case("bearer") { filled(token) } else { None }
     };
     text(API_KEY).or_else(bearer)
 }

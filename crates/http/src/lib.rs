@@ -16,7 +16,7 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
-pub use auth::Token;
+pub use auth::{Authenticator, Token};
 pub use error::ApiError;
 pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;

@@ -8,10 +8,9 @@ use axum::http::{Method, Uri};
 use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower::layer::layer_fn;
-use tower_http::validate_request::ValidateRequestHeaderLayer;
 use uuid::Uuid;
 
-use crate::auth::{Authenticate, Token};
+use crate::auth::{Authenticate, Authenticator};
 use crate::compression::CompressLarge;
 use crate::error::{self, ApiError};
 use crate::metrics::HttpMetrics;
@@ -41,8 +40,10 @@ impl RouteTraits {
 pub struct Middleware {
     /// Looks up a route by its template.
     pub routes: fn(&str) -> Option<RouteTraits>,
-    /// The token that requests must carry.
-    pub token: Token,
+    /// Finds out who calls.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The query parameter that may hold a token.
+    pub token_param: String,
     /// Counts requests.
     pub limiter: RateLimiter,
     /// The proxies whose `x-forwarded-for` is trusted.
@@ -65,7 +66,7 @@ impl Middleware {
                 .layer(layer_fn(CompressLarge::new))
                 .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
-                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating)))
+                .layer(layer_fn(move |inner| Authenticate { inner, middleware: Arc::clone(&authenticating) }))
                 .map_future(error::catch_panic),
         )
     }

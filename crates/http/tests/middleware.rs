@@ -57,9 +57,11 @@ fn server(limit: u64) -> (Router, Registry) {
 
 fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
     let mut registry = Registry::default();
+    let token = Token { required: Some("secret".to_owned()), query_param: "apiKey".to_owned() };
     let middleware = Middleware {
         routes: traits,
-        token: Token { required: Some("secret".to_owned()), query_param: "apiKey".to_owned() },
+        authenticator: Arc::new(token.clone()),
+        token_param: token.query_param,
         limiter: RateLimiter::new(limit, None),
         trusted_proxies: Vec::new(),
         clock,

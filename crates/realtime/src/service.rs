@@ -108,7 +108,8 @@ impl Service {
         let service = Arc::clone(self);
         Middleware {
             routes,
-            token: self.settings.token.clone(),
+            authenticator: Arc::new(self.settings.token.clone()),
+            token_param: self.settings.token.query_param.clone(),
             limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&self.clock),

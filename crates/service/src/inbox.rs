@@ -5,7 +5,7 @@ use agentcafe_domain::inbox::{
     unread_counts,
 };
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence,
+    ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence,
     TenantId,
 };
 use agentcafe_domain::keys::Scope;
@@ -15,6 +15,12 @@ use serde::Serialize;
 use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
 use crate::paging::after_sequence;
 
+const OWNER: Field = Field::new(
+    "actorId",
+    "The actor whose inbox is listed. Default: all of the tenant or the room.",
+    "Nova",
+)
+.of_caller();
 const UNREAD_ONLY: Field =
     Field::new("unreadOnly", "Whether to list only items that are not acknowledged. Default: false.", "true");
 
@@ -26,7 +32,7 @@ parameters! {
     ListInbox(fields) {
         tenant: TenantId = fields.tenant_or_default()?,
         room: Option<RoomId> = fields.room(ROOM_FILTER)?,
-        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        actor: Option<ActorId> = fields.owner(OWNER)?,
         unread_only: bool = fields.flag(UNREAD_ONLY)?.unwrap_or(false),
         cursor: Option<Sequence> = fields.sequence(CURSOR)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,

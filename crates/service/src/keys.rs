@@ -18,7 +18,10 @@ use crate::operation::{
 use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
+mod authentication;
 pub(crate) mod ring;
+
+pub use authentication::{AuthMode, Authentication};
 
 record_list! {
     /// Keys, the newest first.

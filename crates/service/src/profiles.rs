@@ -115,7 +115,7 @@ pub struct UpdateProfile(ProfileOwner);
 
 impl FromInput for UpdateProfile {
     fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        ProfileOwner::read(&input.id, &input.parameters, &input.body).map(Self)
+        ProfileOwner::own(&input.id, &input.parameters, &input.body).map(Self)
     }
 
     fn describe(input: &Input, _: &Rules) {
@@ -139,7 +139,7 @@ mutation!(
     DeleteProfile,
     DeleteProfileResponse,
     Scope::Act,
-    |input, _| { ProfileOwner::read(&input.id, &input.parameters, &input.body).map(|owner| Self { owner }) },
+    |input, _| { ProfileOwner::own(&input.id, &input.parameters, &input.body).map(|owner| Self { owner }) },
     |delete| KeyScope::delete(&delete.owner, parts(&delete.owner, "DELETE")),
     |input| drop(input.parameters.tenant(TENANT_ID)),
 );

@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, Code, DomainError, Fields, OperationError, RoomId, TenantId, VIEWER_ACTOR_ID,
 };
+use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_domain::rooms::{Room, RoomType};
 use agentcafe_domain::tables::access::{self, AccessRequirement};
 use agentcafe_domain::tables::plan::Feature;
@@ -60,11 +61,21 @@ impl Service {
     }
 
     /// As [`Service::may_list`], for the log: where reading is gated, a missing tenant is the default one, as everywhere else.
+    /// A caller with a key needs the scope `follow` for what is not of one room, or a mention of its own actor; and its key must
+    /// still hold.
     pub(crate) async fn may_follow(
         &self,
+        principal: &Principal,
         filter: &mut EventFilter,
         viewer: Option<&ActorId>,
     ) -> Result<(), OperationError> {
+        if let Some(binding) = principal.binding() {
+            self.require_live(principal).await?;
+            let is_own = filter.mentioned.as_ref().is_some_and(|actor| binding.actors.allow(actor.as_str()));
+            if filter.room.is_none() && !is_own {
+                principal.check(&[Scope::Follow])?;
+            }
+        }
         if !self.gates_reads() {
             return Ok(());
         }

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
 use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
-use crate::service::Service;
 
 mod bootstrap;
 mod pin;
@@ -58,10 +57,11 @@ pub enum RoomsAnswer {
 }
 
 /// A room by its id as a caller wrote it: a text that is no id names no room.
-async fn one(service: &Service, tenant: &TenantId, id: &str) -> Result<OneRoom, OperationError> {
-    let room: Option<Room> = match RoomId::parse(id) {
-        Ok(id) => service.get(vec![tenant.into(), (&id).into()]).await?,
-        Err(_) => None,
+async fn one(call: &Call<'_>, tenant: &TenantId, id: &str) -> Result<OneRoom, OperationError> {
+    let reached = RoomId::parse(id).ok().filter(|id| call.caller.principal.reaches(tenant, Some(id)));
+    let room: Option<Room> = match reached {
+        Some(id) => call.service.get(vec![tenant.into(), (&id).into()]).await?,
+        None => None,
     };
     let room = room.ok_or_else(|| {
         DomainError::new(Code::NotFound).with("tenantId", tenant.as_str()).with("roomId", id)
@@ -76,7 +76,7 @@ impl Operation for ListRooms {
 
     async fn run(self, call: &Call<'_>) -> Result<RoomsAnswer, OperationError> {
         Ok(match self.room {
-            Some(room) => RoomsAnswer::One(one(call.service, &self.tenant, room.as_str()).await?),
+            Some(room) => RoomsAnswer::One(one(call, &self.tenant, room.as_str()).await?),
             None => RoomsAnswer::List(call.service.page(self.page.of(self.query)).await?.into()),
         })
     }
@@ -96,7 +96,7 @@ impl Operation for GetRoom {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<OneRoom, OperationError> {
-        one(call.service, &self.tenant, &self.id).await
+        one(call, &self.tenant, &self.id).await
     }
 }
 

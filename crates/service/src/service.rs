@@ -14,12 +14,15 @@ use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
 use crate::caller::Caller;
+use crate::keys::Authentication;
 use crate::keys::ring::KeyRing;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
 #[derive(Clone, Debug)]
 pub struct ServiceSettings {
+    /// How callers authenticate.
+    pub authentication: Authentication,
     /// The most event streams that are open at once.
     pub max_streams: usize,
     /// The interval of a stream's heartbeats.
@@ -132,7 +135,9 @@ impl Call<'_> {
         let correlation_id = caller.correlation_id(&self.input.body, engine)?;
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        // Nobody occupies, probes or replays another caller's key.
+        let owner = caller.principal.idempotency_owner();
+        let parts: Vec<&str> = parts.iter().chain(&owner).map(String::as_str).collect();
         let key = caller.idempotency_key.as_deref();
         let key = IdempotencyKey::new(key, &subject.tenant, &parts, verb, body);
         let origin = Origin {

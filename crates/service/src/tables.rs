@@ -71,7 +71,10 @@ impl Operation for GetSession {
 
     async fn run(self, call: &Call<'_>) -> Result<OneSession, OperationError> {
         let session: Option<TableSession> = call.service.by_id(&self.id, TableSession::key_of).await?;
-        let own = session.filter(|session| session.tenant_id == self.tenant);
+        let own = session.filter(|session| {
+            let principal = &call.caller.principal;
+            session.tenant_id == self.tenant && principal.reaches(&self.tenant, Some(&session.room_id))
+        });
         let session = own.ok_or_else(|| not_found(&self.tenant, &self.id))?;
         call.service.may_see_session(&session, self.viewer.as_ref())?;
         Ok(OneSession { session: session.shown_to(self.viewer.as_ref()) })

@@ -105,7 +105,7 @@ impl Operation for ListHandoffs {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<HandoffsEnd>, OperationError> {
-        let task_id = self.task.find(call.service).await?.task_id;
+        let task_id = self.task.find(call).await?.task_id;
         let query = HandoffPosition::after(task_id, self.cursor, self.limit);
         let positions: Vec<HandoffPosition> = call.service.find(query).await?;
         let sequences = positions.iter().map(|position| position.sequence).collect();

@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, ids};
 use crate::read_access;
-use crate::service::Service;
 
 /// A kind of work, kept under an id of its own. Work neither vanishes nor moves.
 pub trait Work: Record {
@@ -61,9 +60,9 @@ pub struct GetWork<W> {
 
 impl<W: Work> GetWork<W> {
     /// The record, if the viewer may read its room.
-    pub(crate) async fn find(&self, service: &Service) -> Result<W, OperationError> {
-        let work: W = find(service, &self.tenant, &self.id).await?;
-        service.may_read(&self.tenant, work.place().2, self.viewer.as_ref()).await?;
+    pub(crate) async fn find(&self, call: &Call<'_>) -> Result<W, OperationError> {
+        let work: W = find(call, &self.tenant, &self.id).await?;
+        call.service.may_read(&self.tenant, work.place().2, self.viewer.as_ref()).await?;
         Ok(work)
     }
 }
@@ -82,18 +81,22 @@ impl<W: Work> Operation for GetWork<W> {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<W::Answer, OperationError> {
-        Ok(self.find(call.service).await?.into())
+        Ok(self.find(call).await?.into())
     }
 }
 
-/// The record with this id in this tenant.
+/// The record with this id in this tenant, in a room that the caller reaches.
 pub(crate) async fn find<W: Work>(
-    service: &Service,
+    call: &Call<'_>,
     tenant: &TenantId,
     id: &str,
 ) -> Result<W, OperationError> {
-    let own = service.by_id::<W>(id, W::key_of).await?.filter(|work| work.place().1 == tenant);
-    own.ok_or_else(|| work::not_found(tenant, W::ID_NAME, id).into())
+    let found = call.service.by_id::<W>(id, W::key_of).await?;
+    let reached = found.filter(|work| {
+        let (_, of_tenant, room) = work.place();
+        of_tenant == tenant && call.caller.principal.reaches(tenant, Some(room))
+    });
+    reached.ok_or_else(|| work::not_found(tenant, W::ID_NAME, id).into())
 }
 
 /// Declares a mutation of the record that the path names: the verb and the last part of its key's scope, which begins with
@@ -120,7 +123,7 @@ macro_rules! work_mutation {
             const SCOPES: &'static [Scope] = &[Scope::Work];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
-                let record: $record = find(call.service, &self.0.tenant_id, &call.input.id).await?;
+                let record: $record = find(call, &self.0.tenant_id, &call.input.id).await?;
                 let id = record.place().0.to_string();
                 let command = <$command>::read(&call.input.body, self.0, record);
                 let [tenant, room, _] = ids(command.actor());

@@ -132,6 +132,12 @@ settings! {
     }
 
     "API" for ["serve"] {
+        /// Who is let in: holders of API_AUTH_TOKEN, of API keys, or both
+        AUTH_MODE: AuthMode = Kind::Choice(&[
+            ("shared", AuthMode::Shared, "the token alone"),
+            ("both", AuthMode::Both, "the token, which stands for everybody, and API keys"),
+            ("keys", AuthMode::Keys, "API keys alone"),
+        ]), unset "shared until there is an API key, then both";
         /// The IP address to listen on
         API_HOST: IpAddr = IP_ADDRESS, unset LISTEN_HOST;
         /// The port to listen on; 0: any free port

@@ -16,6 +16,7 @@ use agentcafe_domain::webhooks::target::WebhookRules;
 use agentcafe_http::Token;
 use agentcafe_redis::Keys;
 use agentcafe_service::ServiceSettings;
+use agentcafe_service::keys::Authentication;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::catalogue::*;
@@ -182,11 +183,14 @@ fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> 
 }
 
 fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError> {
+    let mode = sources.optional(&AUTH_MODE)?.unwrap_or_default();
+    let authentication = Authentication { mode, shared_token: token.required.clone() };
     Ok(ApiSettings {
         token,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
         service: ServiceSettings {
+            authentication,
             max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
             stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
             presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{
     ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
 };
-use agentcafe_domain::keys::Scope;
+use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +17,8 @@ use crate::read_access;
 use crate::service::Service;
 
 const MAX_BACKLOG: usize = 5_000;
-/// How often it is checked whether the subscriber may still read what it follows: tables close while streams are open.
+/// How often it is checked whether the subscriber may still read what it follows: tables close, and keys are revoked, while
+/// streams are open.
 const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
 parameters! {
@@ -42,6 +43,7 @@ pub type FollowedEvents = LogStream<LogSubscriber>;
 /// The owner of an open stream.
 pub struct LogSubscriber {
     service: Arc<Service>,
+    principal: Principal,
     viewer: Option<ActorId>,
     /// When access was checked last, on the engine's stopwatch.
     checked_at: Duration,
@@ -53,7 +55,7 @@ impl Subscriber for LogSubscriber {
     async fn check_access(&mut self, filter: &EventFilter) -> Result<(), Code> {
         let now = self.service.engine.clock.stopwatch();
         if now.saturating_sub(self.checked_at) >= CHECK_ACCESS_EVERY {
-            let allowed = self.service.may_follow(&mut filter.clone(), self.viewer.as_ref()).await;
+            let allowed = self.service.may_follow(&self.principal, &mut filter.clone(), self.viewer.as_ref()).await;
             allowed.map_err(|error| error.error.code)?;
             self.checked_at = now;
         }
@@ -69,7 +71,8 @@ impl Operation for FollowEvents {
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, resume_after } = self;
         let service = Arc::clone(call.service);
-        service.may_follow(&mut filter, viewer.as_ref()).await?;
+        let principal = call.caller.principal.clone();
+        service.may_follow(&principal, &mut filter, viewer.as_ref()).await?;
         let head = service.store().recent_events().head();
         let after = match cursor {
             Some(Cursor::Latest) => resume_after.unwrap_or(head),
@@ -88,7 +91,7 @@ impl Operation for FollowEvents {
         let start = StreamStart { items: [ready].into(), after, backlog, ..StreamStart::default() };
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = service.engine.clock.stopwatch();
-        let subscriber = LogSubscriber { viewer, checked_at, service, _permit: permit };
+        let subscriber = LogSubscriber { principal, viewer, checked_at, service, _permit: permit };
         Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

@@ -32,7 +32,7 @@ impl EventSelector {
 
     /// The filter, if the viewer may read what it matches.
     async fn readable(mut self, call: &Call<'_>) -> Result<EventFilter, OperationError> {
-        call.service.may_follow(&mut self.filter, self.viewer.as_ref()).await?;
+        call.service.may_follow(&call.caller.principal, &mut self.filter, self.viewer.as_ref()).await?;
         Ok(self.filter)
     }
 }

@@ -89,7 +89,7 @@ impl Operation for PollEvents {
         let Self { mut filter, timeout_ms, viewer, cursor, after_event_id, limit, listener } = self;
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
-        service.may_follow(&mut filter, viewer.as_ref()).await?;
+        service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let began = engine.clock.stopwatch();
         let after = match cursor {
             Some(Cursor::Latest) => service.store().recent_events().head(),
@@ -100,7 +100,7 @@ impl Operation for PollEvents {
         let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
         let EventPage { events, scanned_to } = wait(call, &mut follower, limit, timeout).await?;
         // The table may have closed while the poll waited.
-        service.may_follow(&mut filter, viewer.as_ref()).await?;
+        service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let waited = engine.clock.stopwatch() - began;
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence };

@@ -145,6 +145,24 @@ impl Fields {
         if field.is_caller() { self.bound(field, given) } else { Ok(given) }
     }
 
+    /// The actor to whose own records a list is restricted. Only a caller that may be every actor may leave it out.
+    ///
+    /// # Errors
+    /// As [`Fields::required_actor`].
+    pub fn owner(&self, field: Field) -> Result<Option<ActorId>, DomainError> {
+        let actor = self.actor(field)?;
+        let is_needed = self.binding.as_ref().is_some_and(|binding| !binding.actors.is_any());
+        if actor.is_none() && is_needed { Err(field.missing()) } else { Ok(actor) }
+    }
+
+    /// Holds the caller's own actor, named elsewhere than in a field, against what the caller is bound to.
+    ///
+    /// # Errors
+    /// `ERR_FORBIDDEN {field, allowed}`.
+    pub fn check_actor(&self, field: Field, actor: ActorId) -> Result<ActorId, DomainError> {
+        Ok(self.bound(field, Some(actor.clone()))?.unwrap_or(actor))
+    }
+
     /// A room that may be named; blank counts as missing, which a caller whose key is bound to several rooms may not leave out.
     ///
     /// # Errors

@@ -1,0 +1,79 @@
+//! Authentication: from the token of a request to who calls.
+
+use agentcafe_domain::kernel::{Code, DomainError, OperationError};
+use agentcafe_domain::keys::Principal;
+use agentcafe_domain::keys::token::Token;
+use subtle::ConstantTimeEq;
+
+use crate::service::Service;
+
+/// Who gets in with what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthMode {
+    /// The shared token alone, as long as there is no API key; then both.
+    #[default]
+    Automatic,
+    /// The shared token alone: API keys are refused.
+    Shared,
+    /// The shared token, and API keys.
+    Both,
+    /// API keys alone.
+    Keys,
+}
+
+impl AuthMode {
+    /// The names of the modes that can be set.
+    pub const NAMES: [(&str, Self); 3] =
+        [("shared", Self::Shared), ("both", Self::Both), ("keys", Self::Keys)];
+}
+
+/// How callers authenticate.
+#[derive(Clone, Debug, Default)]
+pub struct Authentication {
+    /// Who gets in with what.
+    pub mode: AuthMode,
+    /// The shared token; none: without API keys, everybody is let in.
+    pub shared_token: Option<String>,
+}
+
+impl Service {
+    /// Finds out who calls, by the token of a request.
+    ///
+    /// # Errors
+    /// `ERR_UNAUTHORIZED` for a token that is not valid, or a missing one where one is needed; the store is not available.
+    pub async fn authenticate(&self, token: Option<&str>) -> Result<Principal, OperationError> {
+        let Authentication { mode, shared_token } = &self.settings.authentication;
+        let shared_token = shared_token.as_deref().filter(|_| *mode != AuthMode::Keys);
+        let Some(token) = token else {
+            let needs_token = shared_token.is_some()
+                || *mode == AuthMode::Keys
+                || (*mode != AuthMode::Shared && self.keys.has_any().await?);
+            return if needs_token { Err(unauthorized()) } else { Ok(Principal::Shared) };
+        };
+        if let Some(key) = Token::parse(token).filter(|_| *mode != AuthMode::Shared) {
+            let holder = self.keys.find(&key, self.engine.now()).await?;
+            return holder.map(Principal::Key).ok_or_else(unauthorized);
+        }
+        match shared_token {
+            Some(shared) if bool::from(token.as_bytes().ct_eq(shared.as_bytes())) => Ok(Principal::Shared),
+            // As before API keys: where nothing is configured, a token is not looked at.
+            None if *mode != AuthMode::Keys && !self.keys.has_any().await? => Ok(Principal::Shared),
+            _ => Err(unauthorized()),
+        }
+    }
+
+    /// Checks that the key of a caller who came in with it still counts.
+    ///
+    /// # Errors
+    /// `ERR_UNAUTHORIZED` for a key that was revoked or has expired; the store is not available.
+    pub(crate) async fn require_live(&self, principal: &Principal) -> Result<(), OperationError> {
+        let Principal::Key(holder) = principal else { return Ok(()) };
+        let current = self.keys.get(&holder.key.key_id).await?;
+        let is_live = current.is_some_and(|current| current.key.is_live(self.engine.now()));
+        if is_live { Ok(()) } else { Err(unauthorized()) }
+    }
+}
+
+fn unauthorized() -> OperationError {
+    DomainError::new(Code::Unauthorized).into()
+}
