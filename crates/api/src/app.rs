@@ -39,6 +39,7 @@ impl App {
     /// The API on an engine. `metrics` counts its requests and streams.
     pub fn new(engine: Arc<Engine>, settings: ApiSettings, metrics: &HttpMetrics) -> Arc<Self> {
         let service = Arc::new(Service::new(engine, settings.service.clone()));
+        tokio::spawn(Arc::clone(&service).note_key_uses());
         Arc::new(Self { service, settings, metrics: metrics.clone(), openapi: OnceLock::new() })
     }
 

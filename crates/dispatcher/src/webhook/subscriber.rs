@@ -322,7 +322,7 @@ impl Subscriber {
     /// Decides what follows an attempt, and counts it.
     fn outcome(&self, subscription: &Subscription, event: &Event, result: AttemptResult) -> DeliveryOutcome {
         let engine = &self.context.engine;
-        let [a, b, c, d, e, f, g, h, ..] = engine.random();
+        let [a, b, c, d, e, f, g, h] = engine.random();
         let jitter = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         let next = schedule::next(result, subscription.max_retries, subscription.backoff_ms, jitter);
         let (label, outcome) = match next {

@@ -1,11 +1,19 @@
 //! Authentication: from the token of a request to who calls.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use agentcafe_domain::kernel::{Code, DomainError, OperationError};
 use agentcafe_domain::keys::Principal;
+use agentcafe_domain::keys::manage::NoteKeyUses;
 use agentcafe_domain::keys::token::Token;
 use subtle::ConstantTimeEq;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::service::Service;
+
+/// The interval at which the uses of keys are stored.
+const NOTE_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// Who gets in with what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +67,21 @@ impl Service {
             // As before API keys: where nothing is configured, a token is not looked at.
             None if *mode != AuthMode::Keys && !self.keys.has_any().await? => Ok(Principal::Shared),
             _ => Err(unauthorized()),
+        }
+    }
+
+    /// Stores when keys were used, until the engine stops.
+    pub async fn note_key_uses(self: Arc<Self>) {
+        let mut ticks = interval(NOTE_USES_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while self.engine.stopping.run_until_cancelled(ticks.tick()).await.is_some() {
+            let uses = self.keys.take_uses();
+            if uses.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.engine.execute_in_background(Arc::new(NoteKeyUses(uses))).await {
+                tracing::warn!(?error, "uses of API keys could not be stored");
+            }
         }
     }
 
