@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
-use agentcafe_http::{Authenticator, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
+use agentcafe_http::{
+    Authenticator, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token,
+};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -68,7 +70,10 @@ impl App {
 struct KeyAuthenticator(Arc<Service>);
 
 impl Authenticator for KeyAuthenticator {
-    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>> {
+    fn authenticate<'a>(
+        &'a self,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Principal, OperationError>> {
         self.0.authenticate(token).boxed()
     }
 }

@@ -31,7 +31,9 @@ pub use command::{
 };
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
 pub(crate) use event::payloads;
-pub use event::{Annotation, EmittedEvent, Event, EventType, Notification, Payload, StoredEvent};
+pub use event::{
+    Annotation, EmittedEvent, Event, EventAuthor, EventType, Notification, Payload, StoredEvent,
+};
 pub use external_call::{CallRequest, CallResult, ExternalCall};
 pub(crate) use fields::too_large;
 pub use fields::{

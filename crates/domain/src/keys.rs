@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Binding, Cell, Code, DomainError, IdPatterns, Key, Record, RoomId, Table, TenantId, Timestamp,
+    Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table, TenantId,
+    Timestamp,
 };
 
 pub mod manage;
@@ -244,6 +245,14 @@ impl Principal {
         match self {
             Self::Shared => None,
             Self::Key(holder) => Some(&holder.binding),
+        }
+    }
+
+    /// By whose key the events of a request come about; none without a key.
+    pub fn author(&self) -> Option<EventAuthor> {
+        match self {
+            Self::Shared => None,
+            Self::Key(holder) => Some(EventAuthor { key_id: holder.key.key_id.clone(), verified: true }),
         }
     }
 

@@ -5,7 +5,7 @@
 //! protocol names, because readers share those bytes ([`Fanout`]).
 
 use std::collections::VecDeque;
-use std::future::ready;
+use std::future::{pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +79,19 @@ pub trait Subscriber: Send + 'static {
     fn check_access(&mut self, _: &EventFilter) -> impl Future<Output = Result<(), Code>> + Send {
         ready(Ok(()))
     }
+
+    /// Waits until access may have changed, so that it is checked although there is no event. A wait that is given up loses
+    /// nothing.
+    fn access_changed(&mut self) -> impl Future<Output = ()> + Send {
+        pending()
+    }
+}
+
+/// What ends the wait of a stream.
+enum Wake {
+    Event,
+    AccessChange,
+    Heartbeat,
 }
 
 /// How a stream begins.
@@ -212,18 +225,23 @@ impl<S: Subscriber> LogStream<S> {
         limit: Option<usize>,
         encoder: FrameEncoder,
     ) -> Result<Option<StreamItem>, Code> {
-        let has_more = tokio::select! {
+        let wake = tokio::select! {
             biased;
-            () = self.follower.wait_for_more() => true,
-            () = &mut self.stopped => false,
-            _ = self.heartbeat.tick() => false,
+            () = self.follower.wait_for_more() => Wake::Event,
+            () = &mut self.stopped => Wake::Heartbeat,
+            () = self.subscriber.access_changed() => Wake::AccessChange,
+            _ = self.heartbeat.tick() => Wake::Heartbeat,
         };
         if self.hub.stopping.is_cancelled() {
             self.end(None);
             return Ok(None);
         }
         self.subscriber.check_access(self.follower.filter()).await?;
-        if has_more { self.read(limit, encoder).await } else { Ok(Some(self.heartbeat())) }
+        match wake {
+            Wake::Event => self.read(limit, encoder).await,
+            Wake::AccessChange => Ok(None),
+            Wake::Heartbeat => Ok(Some(self.heartbeat())),
+        }
     }
 
     /// The events after the cursor, if there are any, without waiting.

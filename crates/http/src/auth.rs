@@ -27,7 +27,8 @@ pub trait Authenticator: Send + Sync {
     ///
     /// # Errors
     /// `ERR_UNAUTHORIZED`, or why that cannot be found out.
-    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>>;
+    fn authenticate<'a>(&'a self, token: Option<&'a str>)
+    -> BoxFuture<'a, Result<Principal, OperationError>>;
 }
 
 /// The token that all callers share, and the query parameter that may hold it.
@@ -41,10 +42,12 @@ pub struct Token {
 
 /// The comparison takes constant time.
 impl Authenticator for Token {
-    fn authenticate<'a>(&'a self, token: Option<&'a str>) -> BoxFuture<'a, Result<Principal, OperationError>> {
-        let is_right = |required: &String| {
-            token.is_some_and(|given| given.as_bytes().ct_eq(required.as_bytes()).into())
-        };
+    fn authenticate<'a>(
+        &'a self,
+        token: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Principal, OperationError>> {
+        let is_right =
+            |required: &String| token.is_some_and(|given| given.as_bytes().ct_eq(required.as_bytes()).into());
         let principal = self.required.as_ref().is_none_or(is_right).then_some(Principal::Shared);
         ready(principal.ok_or_else(|| DomainError::new(Code::Unauthorized).into())).boxed()
     }

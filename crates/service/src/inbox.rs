@@ -5,8 +5,7 @@ use agentcafe_domain::inbox::{
     unread_counts,
 };
 use agentcafe_domain::kernel::{
-    ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence,
-    TenantId,
+    ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use schemars::JsonSchema;
@@ -15,12 +14,9 @@ use serde::Serialize;
 use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
 use crate::paging::after_sequence;
 
-const OWNER: Field = Field::new(
-    "actorId",
-    "The actor whose inbox is listed. Default: all of the tenant or the room.",
-    "Nova",
-)
-.of_caller();
+const OWNER: Field =
+    Field::new("actorId", "The actor whose inbox is listed. Default: all of the tenant or the room.", "Nova")
+        .of_caller();
 const UNREAD_ONLY: Field =
     Field::new("unreadOnly", "Whether to list only items that are not acknowledged. Default: false.", "true");
 

@@ -148,6 +148,7 @@ impl Call<'_> {
             tenant_id: subject.tenant,
             room_id: subject.room,
             actor_id: subject.actor,
+            by: caller.principal.author(),
             started_at: engine.now(),
         };
         let submitted = SubmittedCommand { command: Arc::new(command), correlation_id, origin, key };

@@ -86,11 +86,7 @@ impl<W: Work> Operation for GetWork<W> {
 }
 
 /// The record with this id in this tenant, in a room that the caller reaches.
-pub(crate) async fn find<W: Work>(
-    call: &Call<'_>,
-    tenant: &TenantId,
-    id: &str,
-) -> Result<W, OperationError> {
+pub(crate) async fn find<W: Work>(call: &Call<'_>, tenant: &TenantId, id: &str) -> Result<W, OperationError> {
     let found = call.service.by_id::<W>(id, W::key_of).await?;
     let reached = found.filter(|work| {
         let (_, of_tenant, room) = work.place();

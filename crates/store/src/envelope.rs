@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    ActorId, CallResult, Command, CorrelationId, DomainError, ExternalCall, IdempotencyKey, OperationError,
-    Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
+    ActorId, CallResult, Command, CorrelationId, DomainError, EventAuthor, ExternalCall, IdempotencyKey,
+    OperationError, Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ pub struct Request {
 impl Request {
     /// What the command sees of it.
     pub(crate) fn seen(&self) -> RequestContext<'_> {
-        RequestContext { id: &self.origin.request_id, key: self.key.identity }
+        RequestContext { id: &self.origin.request_id, key: self.key.identity, by: self.origin.by.as_ref() }
     }
 }
 
@@ -54,6 +54,8 @@ pub struct Origin {
     pub room_id: Option<RoomId>,
     /// The actor, if there is one.
     pub actor_id: Option<ActorId>,
+    /// The API key that it came in with, if it is one.
+    pub by: Option<EventAuthor>,
     /// When it arrived.
     pub started_at: Timestamp,
 }

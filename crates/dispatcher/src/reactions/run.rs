@@ -87,6 +87,7 @@ impl ReactionRunner {
             tenant_id: source.tenant_id.clone(),
             room_id: Some(source.room_id.clone()),
             actor_id: Some(rule.subscription.target_actor_id.clone()),
+            by: None,
             started_at: self.engine.now(),
         };
         let command = Arc::new(RunReaction::new(Arc::clone(rule), Arc::clone(source)));

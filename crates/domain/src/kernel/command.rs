@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use crate::kernel::actor::ActorInRoom;
 use crate::kernel::error::DomainError;
-use crate::kernel::event::{Annotation, EmittedEvent, EventHeader, Notification, Payload, StoredEvent};
+use crate::kernel::event::{
+    Annotation, EmittedEvent, EventAuthor, EventHeader, Notification, Payload, StoredEvent,
+};
 use crate::kernel::external_call::{CallRequest, CallResult, ExternalCall};
 use crate::kernel::guard::ActionGuard;
 use crate::kernel::idempotency::Hash;
@@ -205,6 +207,8 @@ pub struct RequestContext<'t> {
     pub id: &'t str,
     /// The identity of its idempotency key.
     pub key: Hash,
+    /// The API key that it came in with, if it is one.
+    pub by: Option<&'t EventAuthor>,
 }
 
 /// Delivers a notification of an event that was appended.
@@ -311,6 +315,7 @@ impl CommandContext<'_> {
             at: self.now,
             correlation: &self.correlation_id,
             cause,
+            by: self.request.and_then(|request| request.by),
         };
         let event = StoredEvent::render(&header, payload, self.effects.annotation.as_ref());
         self.effects.heads.sequence = sequence;

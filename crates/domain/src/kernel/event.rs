@@ -196,6 +196,19 @@ pub struct Event {
     pub correlation_id: Option<CorrelationId>,
     /// The event that directly caused this one.
     pub causation_id: Option<String>,
+    /// The API key of the request; missing: the actor is whoever the request said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<EventAuthor>,
+}
+
+/// By whose API key an event came about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventAuthor {
+    /// The API key.
+    pub key_id: String,
+    /// Always true: the key is bound to the actor, so that nobody else can have caused the event in its name.
+    pub verified: bool,
 }
 
 /// All that is known of an event before it is rendered.
@@ -208,6 +221,7 @@ pub(crate) struct EventHeader<'a> {
     pub(crate) at: Timestamp,
     pub(crate) correlation: &'a CorrelationId,
     pub(crate) cause: Option<&'a str>,
+    pub(crate) by: Option<&'a EventAuthor>,
 }
 
 impl EventHeader<'_> {
@@ -227,6 +241,8 @@ impl EventHeader<'_> {
             payload: &'a P,
             correlation_id: &'a CorrelationId,
             causation_id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            by: Option<&'a EventAuthor>,
         }
         let rendering = Rendering {
             sequence: self.sequence,
@@ -239,6 +255,7 @@ impl EventHeader<'_> {
             payload,
             correlation_id: self.correlation,
             causation_id: self.cause,
+            by: self.by,
         };
         serde_json::to_vec(&rendering).expect("a payload has text keys and finite numbers").into()
     }

@@ -46,6 +46,7 @@ fn check_file<P: Payload + DeserializeOwned>(text: &str) -> serde_json::Result<(
         at: event.timestamp,
         correlation: event.correlation_id.as_ref().expect("a golden event has a correlation id"),
         cause: event.causation_id.as_deref(),
+        by: event.by.as_ref(),
     };
     let stored = StoredEvent::render(&header, &payload, annotation.as_ref());
     let written: Value = serde_json::from_slice(&stored.json)?;

@@ -107,7 +107,7 @@ impl Harness {
                 now: self.now,
                 rules: &self.rules,
                 correlation_id: self.correlation_id.clone(),
-                request: self.request.map(|key| RequestContext { id: "r", key }),
+                request: self.request.map(|key| RequestContext { id: "r", key, by: None }),
                 outcome: self.response.as_ref(),
                 loaded: &loaded,
                 written: &WriteSet::default(),

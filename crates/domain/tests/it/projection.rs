@@ -38,6 +38,7 @@ fn numbered(sequence: u64, kind: EventType, actor: &str, payload: Value) -> Even
         payload,
         correlation_id: Some(CorrelationId::parse("c").unwrap()),
         causation_id: None,
+        by: None,
     }
 }
 

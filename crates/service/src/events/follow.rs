@@ -1,15 +1,16 @@
 //! Follows the log: what is stored after a cursor, then what comes.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, STREAM_CURSOR, Sequence, TYPES,
+    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, Record, STREAM_CURSOR, Sequence, TYPES,
 };
-use agentcafe_domain::keys::{Principal, Scope};
+use agentcafe_domain::keys::{ApiKey, Principal, Scope};
 use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::filter;
 use crate::operation::{Call, Operation, parameters};
@@ -45,8 +46,10 @@ pub struct LogSubscriber {
     service: Arc<Service>,
     principal: Principal,
     viewer: Option<ActorId>,
-    /// When access was checked last, on the engine's stopwatch.
-    checked_at: Duration,
+    /// When access was checked last, on the engine's stopwatch; none: it is due.
+    checked_at: Option<Duration>,
+    /// The changes of API keys, if the subscriber came in with one.
+    key_changes: Option<watch::Receiver<u64>>,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
 }
@@ -54,12 +57,23 @@ pub struct LogSubscriber {
 impl Subscriber for LogSubscriber {
     async fn check_access(&mut self, filter: &EventFilter) -> Result<(), Code> {
         let now = self.service.engine.clock.stopwatch();
-        if now.saturating_sub(self.checked_at) >= CHECK_ACCESS_EVERY {
-            let allowed = self.service.may_follow(&self.principal, &mut filter.clone(), self.viewer.as_ref()).await;
+        let is_due = |checked_at| now.saturating_sub(checked_at) >= CHECK_ACCESS_EVERY;
+        if self.checked_at.is_none_or(is_due) {
+            let allowed =
+                self.service.may_follow(&self.principal, &mut filter.clone(), self.viewer.as_ref()).await;
             allowed.map_err(|error| error.error.code)?;
-            self.checked_at = now;
+            self.checked_at = Some(now);
         }
         Ok(())
+    }
+
+    async fn access_changed(&mut self) {
+        // The store outlives its streams, and holds the sender.
+        let changed = match &mut self.key_changes {
+            Some(changes) => changes.changed().await.is_ok(),
+            None => false,
+        };
+        if changed { self.checked_at = None } else { pending().await }
     }
 }
 
@@ -90,8 +104,10 @@ impl Operation for FollowEvents {
         let backlog = backlog_limit.map(|limit| Backlog { until: head, limit: Some(limit), ready: None });
         let start = StreamStart { items: [ready].into(), after, backlog, ..StreamStart::default() };
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
-        let checked_at = service.engine.clock.stopwatch();
-        let subscriber = LogSubscriber { principal, viewer, checked_at, service, _permit: permit };
+        let checked_at = Some(service.engine.clock.stopwatch());
+        let key_changes = principal.binding().map(|_| service.store().changed(ApiKey::TABLE));
+        let subscriber =
+            LogSubscriber { principal, viewer, checked_at, key_changes, service, _permit: permit };
         Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

@@ -150,6 +150,7 @@ pub(crate) fn with_request(
         tenant_id: actor.tenant_id.clone(),
         room_id: Some(actor.room_id.clone()),
         actor_id: Some(actor.actor_id.clone()),
+        by: None,
         started_at: BEGIN,
     };
     let body = json!({ "body": body }).as_object().cloned().unwrap();
