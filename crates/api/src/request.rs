@@ -7,6 +7,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, observe, query, request_id, sse};
+use agentcafe_service::LastEventId;
 use agentcafe_service::{Caller, Identity, Input, Transport};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
@@ -64,12 +65,15 @@ pub(crate) async fn read(
         correlation_id,
         idempotency_key,
     };
-    let resume_after = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
+    let last_event_id = match reads {
+        Reads::Stream => sse::last_event_id(&parts.headers),
+        Reads::Query | Reads::Key | Reads::Body => LastEventId::Missing,
+    };
     let body = match reads {
         Reads::Body => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
-    let input = Input { id, parameters, body: Fields::of_body(body), resume_after };
+    let input = Input { id, parameters, body: Fields::of_body(body), last_event_id };
     observe::record_ids(|| ids(&input));
     Ok((caller, input))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
 use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_service::LastEventId;
 use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
@@ -183,7 +184,7 @@ impl Route {
     /// The fields that its operation reads of the query and of the body, with the bounds that these rules set.
     pub(crate) fn fields(&self, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
         let (parameters, body) = (Fields::describing(), Fields::describing());
-        let input = Input { id: String::new(), parameters, body, resume_after: None };
+        let input = Input { id: String::new(), parameters, body, last_event_id: LastEventId::Missing };
         (self.describe)(&input, rules);
         let _ = input.body.correlation(CORRELATION_ID);
         (input.parameters.described(), input.body.described())

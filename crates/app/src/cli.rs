@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the API (the default).
     #[command(after_long_help = config::help("serve"), after_help = SETTINGS_HINT)]
-    Serve,
+    Serve(ServeOptions),
     /// Stream rooms to many clients, from memory.
     #[command(after_long_help = config::help("realtime"), after_help = SETTINGS_HINT)]
     Realtime,
@@ -50,6 +50,15 @@ pub(crate) enum Command {
     Load(load::LoadOptions),
     /// Rehearse a rollback: print its steps, or check the running services.
     Drill(DrillOptions),
+}
+
+/// Options of `agentcafe serve`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct ServeOptions {
+    /// Start although the log is shorter than it was, after a restored backup or lost files. The log gets a new id, from which
+    /// clients see that their cursors are of the old one. [embedded database only]
+    #[arg(long)]
+    pub(crate) accept_shorter_log: bool,
 }
 
 /// Options of `agentcafe export`.

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ServeOptions};
 use crate::config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources};
 
 /// A commit batch allocates and frees thousands of small objects on another thread than the requests; mimalloc is fast at
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // The first and only installation, so it cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(cli.command.unwrap_or(Command::Serve), cli.config) {
+    match run(cli.command.unwrap_or(Command::Serve(ServeOptions::default())), cli.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("agentcafe: {error:#}");
@@ -50,7 +50,7 @@ fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         anyhow::Ok(sources)
     };
     match command {
-        Command::Serve => serve::run(ServeConfig::read(&sources("serve")?)?),
+        Command::Serve(options) => serve::run(ServeConfig::read(&sources("serve")?)?, options),
         Command::Realtime => realtime::run(RealtimeConfig::read(&sources("realtime")?)?),
         Command::Projector => projector::run(ProjectorConfig::read(&sources("projector")?)?),
         Command::Tail(options) => tail::run(options, &warned("tail")?),

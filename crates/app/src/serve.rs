@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::ServeOptions;
 use crate::config::{RealtimeConfig, ServeConfig};
 use crate::process::{listen, runtime, start_logging, stop_on_signal};
 use crate::realtime;
@@ -28,12 +29,12 @@ use crate::realtime;
 const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then completes the accepted requests.
-pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
+pub(crate) fn run(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()> {
     start_logging(&config.log)?;
-    runtime()?.block_on(serve(config))
+    runtime()?.block_on(serve(config, options))
 }
 
-async fn serve(config: ServeConfig) -> anyhow::Result<()> {
+async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()> {
     let mut metrics = Metrics::default();
     let http_metrics = HttpMetrics::register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
@@ -49,6 +50,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     };
     let options = StoreOptions {
         location: config.storage.clone(),
+        accept_shorter_log: options.accept_shorter_log,
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::default()),

@@ -15,7 +15,10 @@ use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LoggedEvent, ReadError};
+use crate::{
+    EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent, ReadError,
+    ResetReason,
+};
 
 /// What all streams of a log share.
 #[derive(Clone)]
@@ -49,6 +52,13 @@ pub enum StreamItem {
         /// The cursor after them.
         to: Sequence,
     },
+    /// The cursor of the reader is not of this log. The stream continues at the head, or ends.
+    Reset {
+        /// The log that is read.
+        log: LogPosition,
+        /// Why the cursor is not valid.
+        reason: ResetReason,
+    },
     /// Events, rendered by the reader's encoder.
     Events(Frames),
     /// There was no event for a while.
@@ -69,6 +79,13 @@ pub enum StreamItem {
     End(Option<Code>),
 }
 
+impl StreamItem {
+    /// The items that end a stream whose cursor is not of this log.
+    pub fn reset(log: LogPosition, reason: ResetReason) -> [Self; 2] {
+        [Self::Reset { log, reason }, Self::End(Some(Code::CursorAhead))]
+    }
+}
+
 /// The owner of a stream. It is dropped with the stream, so that it may hold what the stream occupies.
 pub trait Subscriber: Send + 'static {
     /// Checks whether it may still read what it follows, before each item that is not part of the stream's start.
@@ -78,12 +95,17 @@ pub trait Subscriber: Send + 'static {
     fn check_access(&mut self, _: &EventFilter) -> impl Future<Output = Result<(), Code>> + Send {
         ready(Ok(()))
     }
+
+    /// The log that has replaced the one of the stream, when all streams are to end.
+    fn replaced_by(&self) -> Option<LogPosition> {
+        None
+    }
 }
 
 /// How a stream begins.
 #[derive(Default)]
 pub struct StreamStart {
-    /// The first items.
+    /// The first items. If the last of them is the end, nothing is read.
     pub items: VecDeque<StreamItem>,
     /// Events up to `after` that were not read from the log. They follow the first items.
     pub events: Vec<LoggedEvent>,
@@ -134,7 +156,8 @@ impl<S: Subscriber> LogStream<S> {
         let follower = Follower::new(log, filter, after);
         // Waiting locks the token, so each stream has one of its own.
         let hub = StreamHub { stopping: hub.stopping.child_token(), ..hub };
-        Self { hub, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over: false }
+        let is_over = matches!(queue.back(), Some(StreamItem::End(_)));
+        Self { hub, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over }
     }
 
     /// Waits for the next item; none after the end. A wait that is given up loses nothing.
@@ -202,7 +225,13 @@ impl<S: Subscriber> LogStream<S> {
         let has_more = tokio::select! {
             biased;
             () = self.hub.stopping.cancelled() => {
-                self.end(None);
+                match self.subscriber.replaced_by() {
+                    Some(log) => {
+                        self.queue.extend(StreamItem::reset(log, ResetReason::OtherLog));
+                        self.is_over = true;
+                    }
+                    None => self.end(None),
+                }
                 return Ok(None);
             }
             () = self.follower.wait_for_more() => true,

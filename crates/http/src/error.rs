@@ -43,7 +43,7 @@ pub const fn status_of(code: Code) -> StatusCode {
         Code::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         Code::Forbidden | Code::PlanFeatureDisabled => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnsupportedAction => StatusCode::NOT_FOUND,
-        Code::IdempotencyKeyConflict | Code::Conflict => StatusCode::CONFLICT,
+        Code::IdempotencyKeyConflict | Code::Conflict | Code::CursorAhead => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::OperatorOverrideBlocked => StatusCode::LOCKED,
         Code::RateLimited | Code::ModerationBlocked => StatusCode::TOO_MANY_REQUESTS,

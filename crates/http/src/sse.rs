@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 
-use agentcafe_domain::kernel::{DomainError, Sequence};
+use agentcafe_domain::kernel::Sequence;
+use agentcafe_eventlog::LastEventId;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,14 +22,13 @@ pub fn response(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response 
     response
 }
 
-/// The sequence in `Last-Event-ID`, which an `EventSource` sends when it reconnects.
-///
-/// # Errors
-/// The header is not a sequence.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Sequence>, DomainError> {
-    let text = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::trim);
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let invalid =
-        || DomainError::invalid("last-event-id", "Last-Event-ID must be a sequence").with("value", text);
-    text.parse().map(|sequence| Some(Sequence(sequence))).map_err(|_| invalid())
+/// `Last-Event-ID`, which an `EventSource` sends when it reconnects. A foreign one is no error: any status but 200 would end the
+/// `EventSource` for good.
+pub fn last_event_id(headers: &HeaderMap) -> LastEventId {
+    let Some(id) = headers.get("last-event-id") else { return LastEventId::Missing };
+    match id.to_str().map(str::trim) {
+        Ok("") => LastEventId::Missing,
+        Ok(id) => id.parse().map_or(LastEventId::Foreign, |id| LastEventId::Sequence(Sequence(id))),
+        Err(_) => LastEventId::Foreign,
+    }
 }

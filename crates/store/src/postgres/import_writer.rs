@@ -24,6 +24,9 @@ use crate::storage_error::StorageError;
 const ATTEMPTS: usize = 25;
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Begins a new epoch of the log.
+const BEGIN_EPOCH: &str = "UPDATE log_identity SET epoch = left(gen_random_uuid()::text, 8)";
+
 impl BlockingPostgres {
     /// A database that no other process uses: takes the exclusive lock on it; creates the schema if it is missing. Unless the
     /// import is finished, it stays empty.
@@ -115,6 +118,7 @@ impl ImportTarget for BlockingPostgres {
                 "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4",
                 vec![Box::new(sequence), Box::new(inbox), Box::new(audit), Box::new(last_at)],
             ),
+            BoundStatement::new(BEGIN_EPOCH, Vec::new()),
             BoundStatement::new("COMMIT", Vec::new()),
         ];
         self.wait(pipeline::run(&self.connection, &statements))?;

@@ -5,7 +5,10 @@ use tokio_postgres::{Client, Error};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [Migration; 2] = [
+    ("0001_initial", include_str!("migrations/0001_initial.sql")),
+    ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
+];
 
 /// The table of the migrations that were applied.
 const HISTORY: &str = "CREATE TABLE schema_migrations (

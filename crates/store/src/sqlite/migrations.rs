@@ -8,7 +8,10 @@ use super::open::explain;
 use crate::migrations::{self, Migration, checksum};
 use crate::open_error::OpenError;
 
-const MIGRATIONS: [Migration; 1] = [("0001_initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [Migration; 2] = [
+    ("0001_initial", include_str!("migrations/0001_initial.sql")),
+    ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
+];
 
 /// Migrates the schema to this version.
 ///

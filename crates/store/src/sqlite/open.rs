@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Clock, Heads};
-use agentcafe_eventlog::RecentEvents;
+use agentcafe_eventlog::{LogPosition, RecentEvents};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::reader::SqliteReader;
 use super::storage::{SqliteStorage, log_head};
-use super::{file_check, migrations};
+use super::{file_check, log_identity, migrations};
 use crate::open_error::OpenError;
 use crate::storage::{Opened, Snapshot, View};
 use crate::storage_error::StorageError;
@@ -53,17 +53,30 @@ impl DataDirectory {
 }
 
 /// Opens the store in a directory, which is created if it is missing.
-pub(crate) async fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Opened<SqliteStorage>, OpenError> {
+pub(crate) async fn open(
+    path: PathBuf,
+    accept_shorter_log: bool,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened<SqliteStorage>, OpenError> {
     let directory = DataDirectory::lock(&path)?;
     let database = directory.database.clone();
+    let has_new_epoch = log_identity::check(&database, accept_shorter_log)?;
     let connection = open_writer(&database)?;
     let failed = |error: rusqlite::Error| explain(&database, &error);
+    if has_new_epoch {
+        log_identity::begin_epoch(&connection).map_err(failed)?;
+    }
+    let log_id = log_identity::log_id(&connection).map_err(failed)?;
     let reader = SqliteReader::open(&database).map_err(failed)?;
     let loaded =
         reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
-    let storage = loaded.expect("no connection is in use yet").map_err(failed)?;
-    let recent_events = Arc::new(RecentEvents::new(storage.head().heads.sequence));
-    Ok(Opened { storage, view: View { reader, recent_events, clock } })
+    let mut storage = loaded.expect("no connection is in use yet").map_err(failed)?;
+    let head = storage.head().heads.sequence;
+    let recent_events = Arc::new(RecentEvents::new(head));
+    storage
+        .keep_mark(LogPosition { head, log_id: log_id.clone() }, &recent_events)
+        .map_err(OpenError::Writer)?;
+    Ok(Opened { storage, view: View { reader, recent_events, clock, log_id } })
 }
 
 /// Opens the connection that writes; creates or migrates the schema.
@@ -90,7 +103,7 @@ pub(super) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+pub(super) fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError> {
     let application: i64 = connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
         .map_err(|error| explain(database, &error))?;

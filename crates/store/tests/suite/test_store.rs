@@ -104,6 +104,7 @@ impl TestStore {
         let batches = Arc::clone(&self.batches);
         StoreOptions {
             location: self
+            accept_shorter_log: false,
                 .postgres
                 .clone()
                 .unwrap_or_else(|| StoreLocation::Directory(self.directory.path().to_owned())),
