@@ -93,6 +93,7 @@ impl TestStore {
             directory: TempDir::new().unwrap(),
             postgres: IS_POSTGRES.then(postgres),
             clock: Arc::new(ManualClock(AtomicI64::new(BEGIN.as_millis()))),
+            accept_shorter_log: false,
             rules: Rules::default().with(moderation),
             ids: Arc::default(),
             batches: Arc::default(),
@@ -104,7 +105,6 @@ impl TestStore {
         let batches = Arc::clone(&self.batches);
         StoreOptions {
             location: self
-            accept_shorter_log: false,
                 .postgres
                 .clone()
                 .unwrap_or_else(|| StoreLocation::Directory(self.directory.path().to_owned())),
