@@ -96,8 +96,8 @@ pub trait Subscriber: Send + 'static {
         ready(Ok(()))
     }
 
-    /// The log that has replaced the one of the stream, when all streams are to end.
-    fn replaced_by(&self) -> Option<LogPosition> {
+    /// The log that its cursor is not of, and why, if the stream ends because of that.
+    fn reset(&self) -> Option<(LogPosition, ResetReason)> {
         None
     }
 }
@@ -225,13 +225,7 @@ impl<S: Subscriber> LogStream<S> {
         let has_more = tokio::select! {
             biased;
             () = self.hub.stopping.cancelled() => {
-                match self.subscriber.replaced_by() {
-                    Some(log) => {
-                        self.queue.extend(StreamItem::reset(log, ResetReason::OtherLog));
-                        self.is_over = true;
-                    }
-                    None => self.end(None),
-                }
+                self.end(None);
                 return Ok(None);
             }
             () = self.follower.wait_for_more() => true,
@@ -258,8 +252,11 @@ impl<S: Subscriber> LogStream<S> {
 
     fn end(&mut self, error: Option<Code>) {
         let cursor = self.follower.scanned_to();
-        let last = error.map_or_else(|| self.heartbeat(), |code| StreamItem::Error { code, cursor });
-        self.queue.extend([last, StreamItem::End(error)]);
+        let last = || error.map_or_else(|| self.heartbeat(), |code| StreamItem::Error { code, cursor });
+        self.queue.extend(match self.subscriber.reset() {
+            Some((log, reason)) => StreamItem::reset(log, reason),
+            None => [last(), StreamItem::End(error)],
+        });
         self.is_over = true;
     }
 }

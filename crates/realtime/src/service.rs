@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
-use agentcafe_eventlog::StreamHub;
+use agentcafe_eventlog::{LogPosition, StreamHub};
 use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
@@ -122,11 +122,11 @@ impl Service {
         Arc::clone(&self.mirror.read())
     }
 
-    /// Starts over with another log. The streams of the old one end, and their clients reconnect.
-    pub(crate) fn replace_mirror(&self) {
+    /// Starts over with another log. The streams of the old one end with a reset.
+    pub(crate) fn replace_mirror(&self, log: LogPosition) {
         let empty = LogMirror::new(&self.settings, self.stopping.child_token());
         let old = std::mem::replace(&mut *self.mirror.write(), empty);
-        old.ended.cancel();
+        old.replace_by(log);
     }
 
     /// What all streams of a log share.
