@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Import an export into an empty store.
     Import(ImportOptions),
+    /// Give the log of a restored store a new id, so that clients learn that it may lack events.
+    NewEpoch(NewEpochOptions),
     /// Migrate the schema of the PostgreSQL database in `DATABASE_URL` to this version.
     Migrate(MigrateOptions),
     /// Load test a running server: latency, errors, throughput, lost events.
@@ -98,6 +100,19 @@ const IMPORT_HELP: &str = "\
 The directory or database must be empty or missing, and no server may use it. The whole file is
 imported, or nothing. Importing the same file again changes nothing. Webhooks and reactions do not
 process imported events.";
+
+/// Options of `agentcafe new-epoch`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = with_settings(NEW_EPOCH_HELP, "new-epoch"), after_help = NEW_EPOCH_HELP)]
+pub(crate) struct NewEpochOptions {
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const NEW_EPOCH_HELP: &str = "\
+Run this after a restore, before the first server starts; no server may use the store. A client that
+sends the old id with its cursor then gets a reset. An import begins a new epoch by itself.";
 
 /// Options of `agentcafe migrate`.
 #[derive(Args, Clone, Debug)]

@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod load;
 mod migrate;
+mod new_epoch;
 mod process;
 mod projector;
 mod realtime;
@@ -56,6 +57,7 @@ fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         Command::Tail(options) => tail::run(options, &warned("tail")?),
         Command::Export(options) => export::run(options, &warned("export")?),
         Command::Import(options) => import::run(options, &warned("import")?),
+        Command::NewEpoch(options) => new_epoch::run(options, &warned("new-epoch")?),
         Command::Migrate(options) => migrate::run(options, &warned("migrate")?),
         Command::Load(options) => load::run(options, &sources("load")?),
         Command::Drill(options) => drill::run(options, &warned("drill")?),

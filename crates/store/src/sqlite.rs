@@ -7,7 +7,7 @@ mod file_check;
 mod high_water_mark;
 mod idempotency_keys;
 pub(crate) mod import_writer;
-mod log_identity;
+pub(crate) mod log_identity;
 mod migrations;
 pub(crate) mod open;
 pub(crate) mod reader;

@@ -327,8 +327,19 @@ fn config_file_errors_name_the_file_and_the_setting() {
 #[test]
 fn help_lists_the_settings_of_each_subcommand() {
     let help = |subcommand: &str| agentcafe(directory().path(), &[subcommand, "--help"], &[]).output;
-    let subcommands =
-        ["serve", "realtime", "projector", "tail", "export", "import", "migrate", "load", "drill"].map(help);
+    let subcommands = [
+        "serve",
+        "realtime",
+        "projector",
+        "tail",
+        "export",
+        "import",
+        "new-epoch",
+        "migrate",
+        "load",
+        "drill",
+    ]
+    .map(help);
     let all = config(&[], &[]).output;
     let names: Vec<_> = all.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(names.len() > 80, "{}", names.len());

@@ -225,6 +225,13 @@ fn state_errors(scene: &Scene) -> Vec<Row> {
             ),
         ),
         row(
+            "ERR_CURSOR_AHEAD",
+            409,
+            "GET /v1/events?cursor=1000000",
+            json!(null),
+            json!({"head": SOME, "logId": SOME}),
+        ),
+        row(
             "ERR_CONFLICT",
             409,
             &format!("POST /v1/tasks/{}/handoffs", scene.task),

@@ -10,7 +10,7 @@ use super::connect::PostgresOptions;
 use super::connection::Connection;
 use super::idempotency_keys::KEYS;
 use super::listener::IN_USE;
-use super::open::{migrate_or_check, open_error};
+use super::open::{LOG_ID, migrate_or_check, open_error};
 use super::pipeline::{self, BoundStatement};
 use super::records;
 use super::schema::Schema;
@@ -47,6 +47,14 @@ impl BlockingPostgres {
             Err(OpenError::Database("it is in use by another process; stop all servers first".to_owned()))
         })?;
         Ok(Self { runtime, connection })
+    }
+
+    /// Begins a new epoch of the log. Returns its new id.
+    pub(crate) fn begin_epoch(options: &PostgresOptions) -> Result<String, OpenError> {
+        let database = Self::import(options)?;
+        let updated = format!("{BEGIN_EPOCH} RETURNING {LOG_ID}");
+        let row = database.wait(database.connection.client.query_one(&updated, &[])).map_err(open_error)?;
+        row.try_get(0).map_err(open_error)
     }
 
     fn run(&self, sql: &str) -> Result<(), StorageError> {

@@ -27,6 +27,9 @@ use crate::table_changes::TableChanges;
 /// Connections that hold locks, one each: how many external calls run at once.
 const LOCK_CONNECTIONS: usize = 8;
 
+/// The id of the log, which changes with its epoch.
+pub(super) const LOG_ID: &str = "log_id || '-' || epoch";
+
 pub(super) fn open_error(error: impl std::error::Error) -> OpenError {
     OpenError::Database(with_causes(&error))
 }
@@ -74,7 +77,7 @@ async fn prepare(
         return Err(OpenError::Database("an import is running".to_owned()));
     }
     let schema = Arc::new(Schema::read(&client).await.map_err(open_error)?);
-    let log_id = client.query_one("SELECT log_id || '-' || epoch FROM log_identity", &[]).await;
+    let log_id = client.query_one(&format!("SELECT {LOG_ID} FROM log_identity"), &[]).await;
     let log_id = log_id.and_then(|row| row.try_get(0)).map_err(open_error)?;
     let connection = Connection::new(client, Arc::clone(&schema));
     let CommittedHead { head, table_versions, now } =

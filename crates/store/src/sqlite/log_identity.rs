@@ -1,12 +1,13 @@
 //! The id of the log in an embedded store, and whether the log has become shorter.
 
+use std::io;
 use std::path::Path;
 
 use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::LogPosition;
 use rusqlite::Connection;
 
-use super::open::{check_owner, explain, open_reader};
+use super::open::{DataDirectory, check_owner, explain, open_reader, open_writer};
 use super::storage::log_head;
 use super::{file_check, high_water_mark};
 use crate::open_error::OpenError;
@@ -19,6 +20,28 @@ pub(super) fn log_id(connection: &Connection) -> rusqlite::Result<String> {
 /// Begins a new epoch.
 pub(super) fn begin_epoch(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute("UPDATE log_identity SET epoch = lower(hex(randomblob(4)))", []).map(|_| ())
+}
+
+/// Begins a new epoch of the store in this directory. Returns the new id of the log.
+///
+/// # Errors
+/// There is no store, it is in use, or it cannot be written.
+pub(crate) fn begin_epoch_in(directory: &Path) -> Result<String, OpenError> {
+    let locked = DataDirectory::lock(directory)?;
+    let database = &locked.database;
+    if file_check::check(database)? {
+        let missing = io::Error::new(io::ErrorKind::NotFound, "there is no store");
+        return Err(OpenError::Directory(directory.to_owned(), missing));
+    }
+    let connection = open_writer(database)?;
+    let begin = || {
+        begin_epoch(&connection)?;
+        let head = log_head(&connection)?.heads.sequence;
+        Ok(LogPosition { head, log_id: log_id(&connection)? })
+    };
+    let position = begin().map_err(|error: rusqlite::Error| explain(database, &error))?;
+    high_water_mark::write(database, &position);
+    Ok(position.log_id)
 }
 
 /// Compares the log with its high-water mark, before anything is changed. Returns whether a new epoch begins.
