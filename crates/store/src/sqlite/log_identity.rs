@@ -7,10 +7,11 @@ use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::LogPosition;
 use rusqlite::Connection;
 
-use super::open::{DataDirectory, check_owner, explain, open_reader, open_writer};
+use super::open::{DataDirectory, explain, open_reader, open_writer};
 use super::storage::log_head;
 use super::{file_check, high_water_mark};
 use crate::open_error::OpenError;
+use crate::storage::LogHead;
 
 /// The id of the log, which changes with its epoch.
 pub(super) fn log_id(connection: &Connection) -> rusqlite::Result<String> {
@@ -65,11 +66,10 @@ fn loss(database: &Path, mark: &LogPosition) -> Result<Option<String>, OpenError
     if file_check::check(database)? {
         return Ok(Some("the database is missing or empty".to_owned()));
     }
-    let failed = |error: rusqlite::Error| explain(database, &error);
-    // A connection that reads only: the write-ahead log stays as it is.
-    let reader = open_reader(database).map_err(failed)?;
-    check_owner(&reader, database)?;
-    let head = log_head(&reader).map_err(failed)?.heads.sequence;
+    // A connection that reads only: the write-ahead log stays as it is. What cannot be read is reported by the writer.
+    let Ok(reader) = open_reader(database) else { return Ok(None) };
+    let Ok(LogHead { heads, .. }) = log_head(&reader) else { return Ok(None) };
+    let head = heads.sequence;
     if head < mark.head {
         return Ok(Some(format!("it ends at {head}")));
     }

@@ -103,7 +103,7 @@ pub(super) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-pub(super) fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError> {
+fn check_owner(connection: &Connection, database: &Path) -> Result<(), OpenError> {
     let application: i64 = connection
         .query_row("PRAGMA application_id", [], |row| row.get(0))
         .map_err(|error| explain(database, &error))?;
