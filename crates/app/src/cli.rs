@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Import an export into an empty store.
     Import(ImportOptions),
+    /// Read all of the store, also while a server uses it, and say what is damaged.
+    Verify(VerifyOptions),
     /// Give the log of a restored store a new id, so that clients learn that it may lack events.
     NewEpoch(NewEpochOptions),
     /// Migrate the schema of the PostgreSQL database in `DATABASE_URL` to this version.
@@ -100,6 +102,19 @@ const IMPORT_HELP: &str = "\
 The directory or database must be empty or missing, and no server may use it. The whole file is
 imported, or nothing. Importing the same file again changes nothing. Webhooks and reactions do not
 process imported events.";
+
+/// Options of `agentcafe verify`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = with_settings(VERIFY_HELP, "verify"), after_help = VERIFY_HELP)]
+pub(crate) struct VerifyOptions {
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const VERIFY_HELP: &str = "\
+Prints a line for each damage, and exits with 1 if there is any: missing events, rows that cannot be
+read, rows whose columns contradict their JSON, and pages of the embedded database that are malformed.";
 
 /// Options of `agentcafe new-epoch`.
 #[derive(Args, Clone, Debug)]

@@ -13,6 +13,7 @@ mod projector;
 mod realtime;
 mod serve;
 mod tail;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         Command::Tail(options) => tail::run(options, &warned("tail")?),
         Command::Export(options) => export::run(options, &warned("export")?),
         Command::Import(options) => import::run(options, &warned("import")?),
+        Command::Verify(options) => verify::run(options, &warned("verify")?),
         Command::NewEpoch(options) => new_epoch::run(options, &warned("new-epoch")?),
         Command::Migrate(options) => migrate::run(options, &warned("migrate")?),
         Command::Load(options) => load::run(options, &sources("load")?),

@@ -18,6 +18,7 @@ mod storage;
 mod storage_error;
 pub mod store;
 mod table_changes;
+pub mod verify;
 mod writer;
 
 pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};

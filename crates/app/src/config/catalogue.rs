@@ -93,12 +93,12 @@ macro_rules! settings {
 }
 
 settings! {
-    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "new-epoch", "migrate", "load", "drill"] {
+    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "verify", "new-epoch", "migrate", "load", "drill"] {
         /// The directory of the embedded database and of agentcafe.toml; one process at a time uses it
         AGENTCAFE_DATA_DIR: PathBuf = parsed("a directory"), default "./data";
     }
 
-    "Storage" for ["serve", "export", "import", "new-epoch", "migrate"] {
+    "Storage" for ["serve", "export", "import", "verify", "new-epoch", "migrate"] {
         /// The PostgreSQL database of all data
         DATABASE_URL: Secret = POSTGRES_ADDRESS, unset "none: the embedded database", address;
         /// Whether DATABASE_URL must be set

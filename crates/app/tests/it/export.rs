@@ -157,6 +157,10 @@ async fn export_of_an_import_is_byte_identical() {
             without_exported_at(&killed) == without_exported_at(&text),
             "seed {seed}: killed during the import"
         );
+        for directory in [server.data_dir(), copy.path()] {
+            let verified = agentcafe("verify", directory, &[]).output().expect("the binary runs");
+            assert!(verified.status.success() && verified.stdout.is_empty(), "{verified:?}");
+        }
         assert!(
             without_exported_at(&export(import_to_new_directory(&again).path(), &[]))
                 == without_exported_at(&text),

@@ -93,7 +93,6 @@ impl TestStore {
             directory: TempDir::new().unwrap(),
             postgres: IS_POSTGRES.then(postgres),
             clock: Arc::new(ManualClock(AtomicI64::new(BEGIN.as_millis()))),
-            accept_shorter_log: false,
             rules: Rules::default().with(moderation),
             ids: Arc::default(),
             batches: Arc::default(),
@@ -108,6 +107,7 @@ impl TestStore {
                 .postgres
                 .clone()
                 .unwrap_or_else(|| StoreLocation::Directory(self.directory.path().to_owned())),
+            accept_shorter_log: false,
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(SequentialIds(Arc::clone(&self.ids))),
