@@ -21,7 +21,7 @@ mod values;
 const CONCURRENCY: usize = 24;
 
 /// The codes of the error catalogue, without those of a fault of the server.
-const CATALOGUE: [&str; 20] = [
+const CATALOGUE: [&str; 21] = [
     "ERR_VALIDATION",
     "ERR_MISSING_FIELD",
     "ERR_INVALID_ENUM",
