@@ -29,7 +29,7 @@ const MAX_REPLAY: usize = 1_000;
 /// How long a client waits while the service receives the log after its start.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an event that the API has already shown may take to arrive.
-const DELAY: Duration = Duration::from_secs(2);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The parameters of a room's stream.
 pub(crate) struct RoomStreamQuery {
@@ -143,7 +143,7 @@ async fn reset_reason(
 ) -> Result<Option<ResetReason>, ApiError> {
     let reason = mirror.log_position().reset_reason(reader);
     let (Some(ResetReason::CursorAhead), Some(cursor)) = (reason, reader.cursor) else { return Ok(reason) };
-    if timeout(DELAY, mirror.wait_for(cursor)).await.is_ok() {
+    if timeout(ARRIVAL_TIMEOUT, mirror.wait_for(cursor)).await.is_ok() {
         return Ok(None);
     }
     if service.source_status.is_connected() {
