@@ -2,8 +2,10 @@
 
 pub mod answer;
 mod auth;
+mod browser_policy;
 mod client_address;
 mod compression;
+mod cross_origin;
 pub mod error;
 pub mod frames;
 pub mod metrics;
@@ -12,11 +14,14 @@ pub mod observe;
 pub mod query;
 mod rate_limit;
 mod serve;
+mod single_headers;
 pub mod sse;
 pub mod stream;
 pub mod websocket;
 
 pub use auth::Token;
+pub use browser_policy::BrowserPolicy;
+pub use cross_origin::is_from_foreign_page;
 pub use error::ApiError;
 pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;

@@ -208,6 +208,15 @@ impl RateLimiter {
         self.status(used, ends_at, now)
     }
 
+    /// Counts a request that failed, by its client only. Responds with its error, and past the limit with that of the limit.
+    pub(crate) fn count_failure(&self, client: IpAddr, now: Timestamp, error: DomainError) -> Response {
+        let status = self.count_locally(client, "", "", now);
+        let error = if status.is_allowed { error.into() } else { status.refusal() };
+        let mut response = error.into_response();
+        status.add_headers(response.headers_mut());
+        response
+    }
+
     fn status(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> RateLimitStatus {
         RateLimitStatus {
             is_allowed: used <= self.limit,
