@@ -21,11 +21,10 @@ pub mod websocket;
 
 pub use auth::Token;
 pub use browser_policy::BrowserPolicy;
-pub use cross_origin::is_from_foreign_page;
 pub use error::ApiError;
 pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;
 pub use middleware::{Middleware, RouteTraits};
-pub use observe::request_id;
+pub use observe::{is_from_foreign_page, request_id};
 pub use rate_limit::{RateLimiter, SharedCounters};
 pub use serve::serve;

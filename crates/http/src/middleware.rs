@@ -68,7 +68,7 @@ impl Middleware {
             ServiceBuilder::new()
                 .layer(layer_fn(CompressLarge::new))
                 .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
-                .layer(layer_fn(move |inner| CheckOrigin { inner, middleware: Arc::clone(&checking) }))
+                .layer(ValidateRequestHeaderLayer::custom(CheckOrigin(checking)))
                 .layer(ValidateRequestHeaderLayer::custom(Authenticate::new(authenticating)))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
                 .map_future(error::catch_panic),
