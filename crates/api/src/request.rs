@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
 use agentcafe_http::metrics::method_name;
-use agentcafe_http::{ApiError, observe, query, request_id, sse};
+use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -53,13 +53,17 @@ pub(crate) async fn read(
     let id = path_id(&mut parts, app).await?;
     let (mut idempotency_key, mut correlation_id) = (None, None);
     if matches!(reads, Reads::Key | Reads::Body) {
-        idempotency_key = header(&parts.headers, KEY_HEADER)?;
+        idempotency_key = header(&parts.headers, KEY_HEADER)?.map(unquoted).filter(|key| !key.is_empty());
         correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
     }
     let parameters = query::fields(&parts.uri)?;
     let caller = Caller {
         identity: Identity::Shared,
-        transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
+        transport: Transport {
+            route: parts.uri.path().to_owned(),
+            method: method_name(&parts.method),
+            is_probe: parts.method == Method::HEAD || is_from_foreign_page(&parts.extensions),
+        },
         request_id: request_id(&parts.extensions),
         correlation_id,
         idempotency_key,
@@ -119,6 +123,14 @@ fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Dom
     let text =
         value.to_str().map_err(|_| DomainError::invalid(name, format!("{name} must be plain ASCII text")))?;
     Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
+/// The text of a structured field: a quoted key is the same key as a bare one.
+fn unquoted(key: String) -> String {
+    match key.strip_prefix('"').and_then(|key| key.strip_suffix('"')) {
+        Some(inner) => inner.to_owned(),
+        None => key,
+    }
 }
 
 fn unreadable(error: &axum::Error) -> ApiError {

@@ -168,7 +168,6 @@ async fn socket(
     upgrade: Upgrade,
     request: Request,
 ) -> Result<Response, ApiError> {
-    upgrade.check_origin(&app.settings.token)?;
     let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
     let stream = app.service.call::<FollowEvents>(&caller, &input).await?;
     let frames = stream::frames(stream, StreamProtocol::WebSocket, app.metrics.clone());

@@ -15,8 +15,8 @@ pub fn response(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response 
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Reverse proxies (nginx) must not buffer the stream.
+    // Proxies must not compress the stream, which would hold frames back, and (nginx) not buffer it.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }

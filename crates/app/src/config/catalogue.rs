@@ -121,7 +121,7 @@ settings! {
             ("text", LogFormat::Text, ""),
             ("json", LogFormat::Json, "an object per line"),
         ]), default "text";
-        /// The token that requests must carry, as x-api-key, as Bearer token or as query parameter
+        /// The token that requests must carry, as x-api-key, as Bearer token or as query parameter; at least 16 bytes to listen beyond loopback
         API_AUTH_TOKEN else "AGENTCAFE_RUNTIME_API_KEY": String =
             parsed("text; ASCII where realtime or projector send it"), unset NONE, secret;
         /// The Redis server, for limits that nodes share, unread counts and read models
@@ -156,6 +156,10 @@ settings! {
     "API" for ["serve", "realtime"] {
         /// The query parameter for the token
         API_AUTH_QUERY_PARAM: String = TEXT, default "apiKey";
+        /// Without a token: the host names that requests may use, besides localhost, 127.0.0.1 and [::1]
+        API_ALLOWED_HOSTS: Vec<String> = HOSTS, unset NONE;
+        /// The origins whose web pages may use the service (CORS)
+        API_ALLOWED_ORIGINS: Vec<String> = ORIGINS, unset NONE;
     }
 
     "Presence and moderation" for ["serve"] {

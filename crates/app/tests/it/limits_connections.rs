@@ -17,7 +17,7 @@ async fn file_descriptor_exhaustion_does_not_affect_connected_clients() {
     let mut stream = server.client().stream("/v1/streams/market-events?cursor=latest").await;
     assert_eq!(stream.next().await.event, "ready");
     let mut connected = RawConnection::open(server.address()).await;
-    connected.send(b"GET /livez HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    connected.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(connected.answer().await.0, "HTTP/1.1 200 OK");
     let pid = Pid::from_raw(server.pid().cast_signed());
     let few = Rlimit { current: Some(64), maximum: Some(64) };

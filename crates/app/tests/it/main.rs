@@ -11,6 +11,7 @@ mod audit;
 mod auth;
 mod background_load;
 mod bootstrap;
+mod browser_access;
 mod check_order;
 mod check_order_private_table;
 mod client_stream;

@@ -25,7 +25,7 @@ impl RawConnection {
     /// Starts an event stream over HTTP/1.0, whose body is not chunked.
     pub(crate) async fn stream(address: SocketAddr, query: &str) -> Self {
         let mut connection = Self::open(address).await;
-        let head = format!("GET /v1/streams/market-events?{query} HTTP/1.0\r\nhost: cafe\r\n\r\n");
+        let head = format!("GET /v1/streams/market-events?{query} HTTP/1.0\r\nhost: localhost\r\n\r\n");
         connection.send(head.as_bytes()).await;
         connection
     }
@@ -101,7 +101,7 @@ impl RawConnection {
 pub(crate) fn say_over_the_wire(key: &str, body: &Value) -> (String, String) {
     let body = body.to_string();
     let head = format!(
-        "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     (head, body)

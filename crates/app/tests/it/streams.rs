@@ -30,7 +30,7 @@ async fn stream_starts_with_ready() {
     let mut stream =
         client.stream(&format!("{STREAM}?roomId=main&cursor=5&types=order_changed,%20other")).await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["cache-control"], "no-cache, no-transform");
     assert!(stream.headers().contains_key("x-request-id"));
     let data = json!({"tenantId": null, "roomId": "main", "actorId": null, "cursor": 5, "types": ["order_changed", "other"], "head": 2});
     assert_eq!(stream.next().await, Frame { id: None, event: "ready".into(), data });
