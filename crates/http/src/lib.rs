@@ -2,8 +2,10 @@
 
 pub mod answer;
 mod auth;
+mod body;
 mod client_address;
 mod compression;
+mod connection;
 pub mod error;
 pub mod frames;
 pub mod metrics;

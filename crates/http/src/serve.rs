@@ -9,11 +9,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::Request;
-use hyper::body::Incoming;
+use axum::http::{HeaderValue, StatusCode, header};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -21,14 +22,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::body::{RequestBody, ResponseBody};
+use crate::connection::{ClientConnection, ConnectionState};
+use crate::sse;
 use crate::websocket::ServerConnection;
 
 /// The most open connections; further ones wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 16_384;
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The read and write buffer of a connection, in bytes.
-const MAX_BUFFER_BYTES: usize = 64 << 10;
+pub(crate) const MAX_BUFFER_BYTES: usize = 64 << 10;
 /// How long open requests may take after the server was stopped.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The delay after a connection could not be accepted (too many open files, for example).
@@ -63,10 +65,12 @@ async fn serve_connection(
     upgrade: ServerConnection,
     stopping: CancellationToken,
 ) {
-    let service = service_fn(|request| answer(router.clone(), request, peer, upgrade.clone()));
+    let state = Arc::new(ConnectionState::default());
+    let stream = ClientConnection::new(stream, Arc::clone(&state));
+    let service = service_fn(|request| answer(router.clone(), request, peer, upgrade.clone(), &state));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(true)
+        .header_read_timeout(None)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -101,14 +105,30 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> Option<Acce
     }
 }
 
-async fn answer(
+fn answer(
     router: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
     connection: ServerConnection,
-) -> Result<axum::response::Response, Infallible> {
-    let mut request = request.map(Body::new);
+    state: &Arc<ConnectionState>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
+    state.begin_request();
+    let state = Arc::clone(state);
+    // hyper reads the rest of a smaller body by itself.
+    let is_large = request.body().size_hint().upper().is_none_or(|bytes| bytes > MAX_BUFFER_BYTES as u64);
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&state))));
     request.extensions_mut().insert(ConnectInfo(peer));
     request.extensions_mut().insert(connection);
-    router.oneshot(request).await
+    async move {
+        let Ok(mut response) = router.oneshot(request).await;
+        if is_large && state.has_unread_body() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            state.upgrade();
+        } else if sse::is_event_stream(&response) {
+            state.begin_stream();
+        }
+        Ok(response.map(|body| ResponseBody::new(body, state)))
+    }
 }
