@@ -152,7 +152,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::delete::<RemoveSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "End a subscription"),
 
         Route::events::<ListEvents, _>("/v1/events", "events", "Events", "A page of the log"),
-        Route::events::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
+        Route::poll::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
         Route::events::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
         Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
         Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),

@@ -9,7 +9,11 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::connection::ConnectionState;
+use crate::outgoing::Share;
 use crate::serve::MAX_BUFFER_BYTES;
+
+/// How much of a response hyper may hold after its body has ended: a full buffer, and one more part.
+const MAX_TAIL_BYTES: usize = 2 * MAX_BUFFER_BYTES;
 
 /// The body of a request.
 pub(crate) struct RequestBody {
@@ -60,11 +64,12 @@ pub(crate) struct ResponseBody {
     /// What is left of a chunk.
     rest: Bytes,
     connection: Arc<ConnectionState>,
+    _share: Option<Share>,
 }
 
 impl ResponseBody {
-    pub(crate) const fn new(body: Body, connection: Arc<ConnectionState>) -> Self {
-        Self { body, rest: Bytes::new(), connection }
+    pub(crate) const fn new(body: Body, connection: Arc<ConnectionState>, share: Option<Share>) -> Self {
+        Self { body, rest: Bytes::new(), connection, _share: share }
     }
 }
 
@@ -86,7 +91,12 @@ impl HttpBody for ResponseBody {
             }
         }
         let bytes = self.rest.len().min(MAX_BUFFER_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(bytes)))))
+        let part = self.rest.split_to(bytes);
+        if (1..=MAX_TAIL_BYTES).contains(&self.rest.len()) && bytes == MAX_BUFFER_BYTES {
+            // hyper may hold the tail for long, and with it the memory of the chunk.
+            self.rest = Bytes::copy_from_slice(&self.rest);
+        }
+        Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
     fn is_end_stream(&self) -> bool {

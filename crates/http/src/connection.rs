@@ -7,9 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
+
+use crate::admission::AddressPermit;
 
 /// How long a connection may be idle between two requests. Longer than load balancers keep idle connections (60 s by
 /// default in nginx and ALB): otherwise they send a request on a connection that is just being closed.
@@ -46,6 +50,8 @@ pub(crate) struct ConnectionState {
     phase: AtomicU8,
     /// Whether the body of a request was not read to its end.
     has_unread_body: AtomicBool,
+    /// The permit of the stream that is sent.
+    stream: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl ConnectionState {
@@ -68,21 +74,20 @@ impl ConnectionState {
         self.set(Phase::Request);
     }
 
-    /// The response is an event stream.
-    pub(crate) fn begin_stream(&self) {
-        self.set(Phase::Stream);
-    }
-
-    /// The response switches to the WebSocket protocol.
-    pub(crate) fn upgrade(&self) {
-        self.set(Phase::Upgraded);
+    /// The response is an event stream, or switches to the WebSocket protocol.
+    pub(crate) fn begin_stream(&self, is_upgraded: bool, permit: OwnedSemaphorePermit) {
+        self.set(if is_upgraded { Phase::Upgraded } else { Phase::Stream });
+        *self.stream.lock() = Some(permit);
     }
 
     /// The response was given to hyper as a whole.
     pub(crate) fn end_response(&self) {
-        if self.phase() != Phase::Upgraded {
-            self.set(Phase::Idle);
+        match self.phase() {
+            Phase::Upgraded => return,
+            Phase::Stream => *self.stream.lock() = None,
+            Phase::Idle | Phase::Head | Phase::Request => {}
         }
+        self.set(Phase::Idle);
     }
 
     /// The rest of a request's body will not be read.
@@ -123,9 +128,13 @@ impl Timeout {
     }
 }
 
+/// What a connection holds of the limits of the process until it is closed.
+pub(crate) type Permits = (OwnedSemaphorePermit, AddressPermit);
+
 /// A client's connection.
 pub(crate) struct ClientConnection {
     tcp: TcpStream,
+    _permits: Permits,
     state: Arc<ConnectionState>,
     reading: Timeout,
     writing: Timeout,
@@ -136,9 +145,13 @@ pub(crate) struct ClientConnection {
 }
 
 impl ClientConnection {
-    pub(crate) fn new(tcp: TcpStream, state: Arc<ConnectionState>) -> Self {
+    pub(crate) fn new(tcp: TcpStream, permits: Permits, state: Arc<ConnectionState>) -> Self {
         let (reading, writing) = (Timeout::default(), Timeout::default());
-        Self { tcp, state, reading, writing, is_half_closed: false, lingered: None }
+        Self { tcp, _permits: permits, state, reading, writing, is_half_closed: false, lingered: None }
+    }
+
+    pub(crate) fn state(&self) -> Arc<ConnectionState> {
+        Arc::clone(&self.state)
     }
 
     /// The result of a write; an error if there was no progress for too long.

@@ -1,5 +1,6 @@
 //! HTTP for every server of the workspace: middleware, responses and errors, event streams, serving.
 
+mod admission;
 pub mod answer;
 mod auth;
 mod body;
@@ -11,6 +12,7 @@ pub mod frames;
 pub mod metrics;
 mod middleware;
 pub mod observe;
+pub mod outgoing;
 pub mod query;
 mod rate_limit;
 mod serve;
@@ -18,6 +20,7 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
+pub use admission::Admission;
 pub use auth::Token;
 pub use error::ApiError;
 pub use frames::StreamProtocol;

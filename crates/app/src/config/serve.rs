@@ -21,7 +21,7 @@ use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use super::catalogue::*;
 use super::realtime::RealtimeConfig;
 use super::sources::{SettingError, Sources};
-use crate::process::LogSettings;
+use crate::process::{ConnectionSettings, LogSettings};
 
 /// The settings of `agentcafe serve`.
 pub(crate) struct ServeConfig {
@@ -33,6 +33,8 @@ pub(crate) struct ServeConfig {
     pub(crate) rules: Rules,
     /// The settings of the API.
     pub(crate) api: ApiSettings,
+    /// The limits of connections.
+    pub(crate) connections: ConnectionSettings,
     /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
     /// Maximum number of events whose reactions are in progress.
@@ -75,6 +77,7 @@ impl ServeConfig {
             storage: storage(sources)?,
             rules,
             api: settings(sources, token)?,
+            connections: connections(sources)?,
             payment_provider: PaymentProvider {
                 url: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?,
                 timeout: sources.value(&PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS)?,
@@ -127,6 +130,14 @@ pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
     Ok(Token {
         required: sources.optional(&API_AUTH_TOKEN)?,
         query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
+    })
+}
+
+/// The limits of connections.
+pub(super) fn connections(sources: &Sources) -> Result<ConnectionSettings, SettingError> {
+    Ok(ConnectionSettings {
+        max_per_address: sources.value(&MAX_CONNECTIONS_PER_ADDRESS)?,
+        trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
     })
 }
 
