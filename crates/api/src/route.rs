@@ -102,10 +102,19 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
+        Self::pages::<O, T>(1, path, name, tag, summary)
+    }
+
+    /// As [`Route::events`], for a read that holds several pages of the log.
+    pub(crate) fn pages<O, T>(pages: u32, path: Text, name: Text, tag: Text, summary: Text) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
             let (caller, input) = request::read(&app, request, Reads::Query).await?;
             let (service, caller, input) = (&app.service, &caller, &input);
-            outgoing::counted_page(|| async move {
+            outgoing::counted_pages(pages, || async move {
                 let list = service.call::<O>(caller, input).await?;
                 Ok(response::events(name, &list))
             })

@@ -13,6 +13,7 @@ pub mod metrics;
 mod middleware;
 pub mod observe;
 pub mod outgoing;
+pub mod parts;
 pub mod query;
 mod rate_limit;
 mod serve;

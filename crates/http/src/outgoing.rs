@@ -14,8 +14,10 @@ const BUDGET_KIB: u32 = 16 << 10;
 static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB as usize);
 /// Smaller responses are not counted: they fit into the buffers of a connection.
 const MIN_COUNTED_BYTES: u64 = 64 << 10;
-/// How many pages are made at the same time.
-static PAGES: Semaphore = Semaphore::const_new(4);
+/// How many pages of the log are held at the same time to make responses.
+static PAGES: Semaphore = Semaphore::const_new(MAX_PAGES as usize);
+/// The most pages of which a response is made.
+pub const MAX_PAGES: u32 = 4;
 /// How long a request waits for its share, and to make its page.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -45,17 +47,17 @@ pub fn counted(response: Response) -> Result<Response, ApiError> {
     Ok(with_share(response, BUDGET.try_acquire_many(kib).map_err(|_| spent())?))
 }
 
-/// Makes a response with a page of events, of a size that is not known before. If the budget is spent, it is discarded, and made
-/// again once there is a share for it.
+/// Makes a response of so many pages of the log, whose size is not known before. If the budget is spent, it is discarded, and
+/// made again once there is a share for it.
 ///
 /// # Errors
 /// Those of `make`; and `ERR_UNAVAILABLE` if the budget stays spent.
-pub async fn counted_page<F>(make: impl Fn() -> F) -> Result<Response, ApiError>
+pub async fn counted_pages<F>(pages: u32, make: impl Fn() -> F) -> Result<Response, ApiError>
 where
     F: Future<Output = Result<Response, ApiError>>,
 {
     let make = async || {
-        let _making = timeout(MAX_WAIT, PAGES.acquire()).await.map_err(|_| spent())?;
+        let _making = timeout(MAX_WAIT, PAGES.acquire_many(pages)).await.map_err(|_| spent())?;
         make().await
     };
     let response = make().await?;
