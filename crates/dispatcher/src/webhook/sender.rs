@@ -133,7 +133,10 @@ impl WebhookSender {
             Err(SendError::Failed(error)) => {
                 Ok((SendResult { status_code: None, error: Some(error), duration_ms }, None))
             }
-            Err(SendError::Shortage) => Err(LocalShortage),
+            Err(SendError::Shortage) => {
+                tracing::debug!("{LocalShortage}");
+                Err(LocalShortage)
+            }
         }
     }
 
