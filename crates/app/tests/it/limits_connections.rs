@@ -102,12 +102,10 @@ async fn streams_beyond_the_open_files_are_503() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_of_an_address_are_limited() {
     let server = launch().env("MAX_CONNECTIONS_PER_ADDRESS", 8).start().await;
-    eventually("the connections of the start are closed", DEADLINE, async || {
-        let (_, accepted) = open_streams(&server, 8).await;
-        (accepted.len() == 8).then_some(())
+    let accepted = eventually("the connections of the start are closed", DEADLINE, async || {
+        Some(open_streams(&server, 8).await.1).filter(|accepted| accepted.len() == 8)
     })
     .await;
-    let (_, accepted) = open_streams(&server, 8).await;
     let mut refused = RawConnection::open(server.address()).await;
     assert!(
         refused.rest(DEADLINE).await.starts_with("HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n")

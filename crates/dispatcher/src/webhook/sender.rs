@@ -1,6 +1,7 @@
 //! Sends one event to one target: signs the request, and reports the result.
 
 use std::error::Error;
+use std::fs::File;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -193,6 +194,10 @@ fn explain(error: reqwest::Error) -> SendError {
             return SendError::Shortage;
         }
         cause = inner.source();
+    }
+    // Root certificates and names are read from files, and such errors do not say why that failed.
+    if File::open("/dev/null").is_err_and(|error| error.raw_os_error().is_some_and(is_shortage)) {
+        return SendError::Shortage;
     }
     tracing::debug!(%error, "a webhook was not answered");
     let text = if error.is_timeout() {
