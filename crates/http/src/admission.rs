@@ -56,7 +56,7 @@ impl Admission {
     }
 
     /// Permits one more connection of an address, if there may be one.
-    pub(crate) fn from_address(&self, address: IpAddr) -> Option<AddressPermit> {
+    pub(crate) fn admit(&self, address: IpAddr) -> Option<AddressPermit> {
         let address = address.to_canonical();
         let is_proxy = self.0.trusted_proxies.iter().any(|network| network.contains(&address));
         let network = network_of(address);
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn admission_counts_connections_per_address() {
         let admission = Admission::new(1_024, 1, vec!["10.0.0.0/8".parse().unwrap()]);
-        let permit = |address: &str| admission.from_address(address.parse().unwrap());
+        let permit = |address: &str| admission.admit(address.parse().unwrap());
         let first = permit("192.0.2.1");
         assert!(first.is_some() && permit("192.0.2.1").is_none() && permit("::ffff:192.0.2.1").is_none());
         drop(first);

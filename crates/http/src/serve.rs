@@ -120,7 +120,7 @@ async fn accept(
     let (stream, peer) = listener.accept().await?;
     // Otherwise small responses wait for the client's acknowledgement of earlier ones.
     stream.set_nodelay(true)?;
-    let permits = admission.from_address(peer.ip()).map(|address| (permit, address));
+    let permits = admission.admit(peer.ip()).map(|address| (permit, address));
     Ok((stream, peer, permits))
 }
 
