@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use agentcafe_domain::kernel::{Clock, Code, Sequence, Timestamp};
 use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LoggedEvent, ReadError};
 
@@ -106,6 +107,8 @@ pub struct Backlog {
 /// A stream of events to one reader.
 pub struct LogStream<S> {
     hub: StreamHub,
+    /// Registered once with the token that all streams share: a new wait for each event would lock it five times.
+    stopped: Pin<Box<WaitForCancellationFutureOwned>>,
     follower: Follower,
     heartbeat: Interval,
     subscriber: S,
@@ -132,9 +135,19 @@ impl<S: Subscriber> LogStream<S> {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
         let follower = Follower::new(log, filter, after);
-        // Waiting locks the token, so each stream has one of its own.
-        let hub = StreamHub { stopping: hub.stopping.child_token(), ..hub };
-        Self { hub, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over: false }
+        let stopped = Box::pin(hub.stopping.clone().cancelled_owned());
+        Self {
+            hub,
+            stopped,
+            follower,
+            heartbeat,
+            subscriber,
+            queue,
+            events,
+            backlog,
+            sent: 0,
+            is_over: false,
+        }
     }
 
     /// Waits for the next item; none after the end. A wait that is given up loses nothing.
@@ -201,13 +214,14 @@ impl<S: Subscriber> LogStream<S> {
     ) -> Result<Option<StreamItem>, Code> {
         let has_more = tokio::select! {
             biased;
-            () = self.hub.stopping.cancelled() => {
-                self.end(None);
-                return Ok(None);
-            }
             () = self.follower.wait_for_more() => true,
+            () = &mut self.stopped => false,
             _ = self.heartbeat.tick() => false,
         };
+        if self.hub.stopping.is_cancelled() {
+            self.end(None);
+            return Ok(None);
+        }
         self.subscriber.check_access(self.follower.filter()).await?;
         if has_more { self.read(limit, encoder).await } else { Ok(Some(self.heartbeat())) }
     }

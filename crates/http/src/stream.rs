@@ -26,7 +26,8 @@ pub fn frames<S: Subscriber>(
     metrics: HttpMetrics,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     metrics.stream_clients.inc();
-    let rendering = Rendering { stream, protocol, metrics, rest: VecDeque::new() };
+    // Boxed because it moves with every item.
+    let rendering = Box::new(Rendering { stream, protocol, metrics, rest: VecDeque::new() });
     stream::unfold(rendering, |mut rendering| async move {
         let bytes = rendering.next().await?;
         Some((bytes, rendering))

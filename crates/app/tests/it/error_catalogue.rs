@@ -10,9 +10,9 @@ use crate::{launch, table_fixtures};
 /// A detail that must be present; its value differs between runs.
 const SOME: &str = "(something)";
 /// Codes that no request can cause, and the test of each. `ERR_INTERNAL`: a rule panics inside a commit batch, which
-/// fails its own command only; `store::envelope` tests that the error has no cause.
+/// fails its own command only; the suite of the store tests that the error has no cause.
 const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn err_internal_shows_no_cause")];
-const ENVELOPE_SOURCE: &str = include_str!("../../../store/src/envelope.rs");
+const FAULTS_SOURCE: &str = include_str!("../../../store/tests/suite/faults.rs");
 
 /// An error: its code and status, the request that causes it, and the details that it must have.
 struct Row {
@@ -330,7 +330,7 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     let all: BTreeSet<&str> = proven.union(&elsewhere).copied().collect();
     assert_eq!(documented, all, "a code has no row here, or is unknown");
     assert!(
-        PROVEN_ELSEWHERE.iter().all(|(_, test)| ENVELOPE_SOURCE.contains(test)),
+        PROVEN_ELSEWHERE.iter().all(|(_, test)| FAULTS_SOURCE.contains(test)),
         "the named test does not exist"
     );
 }
