@@ -1,5 +1,6 @@
 //! Clients that close their sending half, or whose upload is refused, get their response.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use agentcafe_testkit::{eventually, json};
@@ -13,11 +14,16 @@ use crate::{launch, log};
 const DEADLINE: Duration = Duration::from_secs(60);
 const TOO_LARGE: usize = 20 << 20;
 
-/// The open sockets of a process.
-pub(crate) fn open_sockets(pid: u32) -> usize {
-    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
-    let targets = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+/// The connections that a server has not closed: established, or half-closed by the client.
+fn open_connections(address: SocketAddr) -> usize {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let port = format!(":{:04X}", address.port());
+    let is_open = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_local = fields.next().is_some_and(|local| local.ends_with(&port));
+        is_local && fields.nth(1).is_some_and(|state| ["01", "08"].contains(&state))
+    };
+    sockets.lines().filter(is_open).count()
 }
 
 /// Kind: the end of a request is not the end of the client's interest (RFC 9112, 9.6). Other members: polls, HTTP/1.0.
@@ -45,7 +51,7 @@ async fn half_closed_client_gets_the_response() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_closed_client_that_is_gone_ends_its_request() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 60_000).start().await;
-    let before = open_sockets(server.pid());
+    let before = open_connections(server.address());
     let mut poll = RawConnection::open(server.address()).await;
     poll.send(b"GET /v1/events/poll?cursor=latest&timeoutMs=30000 HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
     poll.end_sending().await;
@@ -56,14 +62,14 @@ async fn half_closed_client_that_is_gone_ends_its_request() {
     let _ = stream.rest(DEADLINE).await;
     poll.reset();
     eventually("both connections end", DEADLINE, async || {
-        (open_sockets(server.pid()) <= before).then_some(())
+        (open_connections(server.address()) <= before).then_some(())
     })
     .await;
     assert!(began.elapsed() < Duration::from_secs(20), "the poll waited for its timeout");
 }
 
 /// The status line that a client reads after it has sent all of this.
-async fn status_after(address: std::net::SocketAddr, head: &str, body: &[u8]) -> String {
+async fn status_after(address: SocketAddr, head: &str, body: &[u8]) -> String {
     let mut connection = TcpStream::connect(address).await.expect("the server listens");
     connection.write_all(head.as_bytes()).await.expect("the head is sent");
     connection.write_all(body).await.expect("the body is taken, although it is refused");

@@ -117,9 +117,9 @@ async fn connections_of_an_address_are_limited() {
     .await;
 }
 
-/// Kind: a lack of our own is booked on others. The delivery waits until there are descriptors, and its first attempt succeeds.
+/// Kind: a lack of our own is booked on others. Other members: names and root certificates, which are read from files. The delivery waits until there are descriptors, and its first attempt succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn webhook_waits_for_file_descriptors() {
+async fn store_webhook_waits_for_file_descriptors() {
     let server = launch().env("AGENTCAFE_LOG", "info,agentcafe_dispatcher=debug").start().await;
     let (client, receiver) = (server.client(), Receiver::start().await);
     let _ = subscribe(&client, message_subscription(receiver.url("/hook"))).await;
