@@ -10,14 +10,14 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 
-const BUDGET_KIB: u32 = 16 << 10;
+const BUDGET_KIB: u32 = 12 << 10;
 static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB as usize);
 /// Smaller responses are not counted: they fit into the buffers of a connection.
 const MIN_COUNTED_BYTES: u64 = 64 << 10;
 /// How many pages of the log are held at the same time to make responses.
 static PAGES: Semaphore = Semaphore::const_new(MAX_PAGES as usize);
 /// The most pages of which a response is made.
-pub const MAX_PAGES: u32 = 4;
+pub const MAX_PAGES: u32 = 3;
 /// How long a request waits for its share, and to make its page.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
