@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TEN
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
 use agentcafe_service::{Caller, Identity, Input, Transport};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -111,7 +111,11 @@ fn escapes_are_whole(path: &str) -> bool {
     escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
+/// Reads a body. One whose length is announced as too large is refused unread, also if the client waits for `100 Continue`.
 async fn read_body(bytes: Body) -> Result<Map<String, Value>, ApiError> {
+    if bytes.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
     let bytes = timeout(BODY_TIMEOUT, to_bytes(bytes, MAX_BODY_BYTES)).await;
     let bytes = bytes.map_err(|_| incomplete())?.map_err(|error| unreadable(&error))?;
     Ok(body(&bytes)?)
@@ -134,9 +138,11 @@ fn unquoted(key: String) -> String {
 }
 
 fn unreadable(error: &axum::Error) -> ApiError {
-    if !error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
-        return incomplete();
-    }
+    let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+    if is_too_large { too_large() } else { incomplete() }
+}
+
+fn too_large() -> ApiError {
     DomainError::new(Code::PayloadTooLarge)
         .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
         .with("maxBytes", MAX_BODY_BYTES)

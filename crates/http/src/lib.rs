@@ -1,16 +1,21 @@
 //! HTTP for every server of the workspace: middleware, responses and errors, event streams, serving.
 
+mod admission;
 pub mod answer;
 mod auth;
+mod body;
 mod browser_policy;
 mod client_address;
 mod compression;
+mod connection;
 mod cross_origin;
 pub mod error;
 pub mod frames;
 pub mod metrics;
 mod middleware;
 pub mod observe;
+pub mod outgoing;
+pub mod parts;
 pub mod query;
 mod rate_limit;
 mod serve;
@@ -19,6 +24,7 @@ pub mod sse;
 pub mod stream;
 pub mod websocket;
 
+pub use admission::Admission;
 pub use auth::Token;
 pub use browser_policy::BrowserPolicy;
 pub use error::ApiError;

@@ -20,7 +20,7 @@ use crate::error;
 use crate::metrics::method_name;
 use crate::middleware::{Middleware, RouteTraits};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is accepted from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 

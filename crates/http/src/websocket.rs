@@ -4,7 +4,6 @@
 //! between. Of what a client sends, only control frames have an effect.
 
 use std::io::{self, Cursor};
-use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::DomainError;
@@ -20,7 +19,6 @@ use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 use tungstenite::handshake::derive_accept_key;
@@ -41,11 +39,10 @@ const MIN_SILENCE: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING: [u8; 2] = [0x89, 0];
 
-/// What an upgraded connection keeps of the server: its entry among the open connections, and its permit.
+/// What an upgraded connection keeps of the server: its entry among the open connections.
 #[derive(Clone)]
 pub(crate) struct ServerConnection {
     pub(crate) open: TaskTracker,
-    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// A valid WebSocket handshake.
@@ -93,7 +90,7 @@ fn lists(headers: &HeaderMap, header: HeaderName, word: &str) -> bool {
 impl Upgrade {
     /// The response to the handshake. After it, the client gets the frames, and a ping at each interval.
     pub fn response(self, frames: impl Stream<Item = Bytes> + Send + 'static, ping: Duration) -> Response {
-        let Self { connection: ServerConnection { open, permit }, upgraded, accept_key } = self;
+        let Self { connection: ServerConnection { open }, upgraded, accept_key } = self;
         open.spawn(async move {
             let ended = match upgraded.await {
                 Ok(upgraded) => run(TokioIo::new(upgraded), frames, ping).await,
@@ -102,7 +99,6 @@ impl Upgrade {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a WebSocket ended");
             }
-            drop(permit);
         });
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, Body::empty()).into_response();
         let headers = response.headers_mut();

@@ -9,9 +9,9 @@ use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{browsers, check_exposure, listen_host, log, token};
+use super::serve::{browsers, check_exposure, connections, listen_host, log, token};
 use super::sources::{SettingError, Sources};
-use crate::process::LogSettings;
+use crate::process::{ConnectionSettings, LogSettings};
 
 /// The settings of the realtime service.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct RealtimeConfig {
     pub(crate) listen: SocketAddr,
     /// The Redis server.
     pub(crate) redis: Option<Secret>,
+    /// The limits of connections.
+    pub(crate) connections: ConnectionSettings,
     /// The log of the process.
     pub(crate) log: LogSettings,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
@@ -70,6 +72,7 @@ impl RealtimeConfig {
         Ok(Self {
             listen,
             redis: sources.optional(&REDIS_URL)?,
+            connections: connections(sources)?,
             log: log(sources)?,
             settings,
             has_source: url.is_some(),

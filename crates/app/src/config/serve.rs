@@ -22,7 +22,7 @@ use super::catalogue::*;
 use super::realtime::RealtimeConfig;
 use super::setting::Setting;
 use super::sources::{SettingError, Sources};
-use crate::process::LogSettings;
+use crate::process::{ConnectionSettings, LogSettings};
 
 /// The shortest token of a server that other machines reach: 128 bits.
 const MIN_TOKEN_BYTES: usize = 16;
@@ -37,6 +37,8 @@ pub(crate) struct ServeConfig {
     pub(crate) rules: Rules,
     /// The settings of the API.
     pub(crate) api: ApiSettings,
+    /// The limits of connections.
+    pub(crate) connections: ConnectionSettings,
     /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
     /// Maximum number of events whose reactions are in progress.
@@ -79,6 +81,7 @@ impl ServeConfig {
             storage: storage(sources)?,
             rules,
             api: settings(sources, token)?,
+            connections: connections(sources)?,
             payment_provider: PaymentProvider {
                 url: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?,
                 timeout: sources.value(&PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS)?,
@@ -131,6 +134,14 @@ pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
     Ok(Token {
         required: sources.optional(&API_AUTH_TOKEN)?,
         query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
+    })
+}
+
+/// The limits of connections.
+pub(super) fn connections(sources: &Sources) -> Result<ConnectionSettings, SettingError> {
+    Ok(ConnectionSettings {
+        max_per_address: sources.value(&MAX_CONNECTIONS_PER_ADDRESS)?,
+        trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
     })
 }
 
