@@ -3,7 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use agentcafe_engine::Engine;
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token};
+use agentcafe_http::{
+    BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token,
+};
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use ipnet::IpNet;
@@ -13,6 +15,8 @@ use ipnet::IpNet;
 pub struct ApiSettings {
     /// The token that requests must carry.
     pub token: Token,
+    /// Which host names the API answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// Requests per minute, client and route; 0: no limit.
     pub rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
@@ -49,6 +53,7 @@ impl App {
         Middleware {
             routes,
             token: self.settings.token.clone(),
+            browsers: self.settings.browsers.clone(),
             limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),

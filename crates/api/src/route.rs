@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
-use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_http::{ApiError, StreamProtocol, answer, outgoing, sse, stream};
 use agentcafe_service::LastEventId;
 use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
@@ -91,7 +91,7 @@ impl Route {
     {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
             let output = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(answer::read(&T::from(output)))
+            outgoing::counted(answer::read(&T::from(output)))
         });
         let response = ResponseKind::Data(&[200], schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
@@ -103,12 +103,39 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
+        Self::pages::<O, T>(1, path, name, tag, summary)
+    }
+
+    /// As [`Route::events`], for a read that holds several pages of the log.
+    pub(crate) fn pages<O, T>(pages: u32, path: Text, name: Text, tag: Text, summary: Text) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            let list = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(response::events(name, &list))
+            let (caller, input) = request::read(&app, request, Reads::Query).await?;
+            let (service, caller, input) = (&app.service, &caller, &input);
+            outgoing::counted_pages(pages, || async move {
+                let list = service.call::<O>(caller, input).await?;
+                Ok(response::events(name, &list))
+            })
+            .await
         });
         let response = ResponseKind::Events(name, schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
+    }
+
+    /// As [`Route::events`], for a read that waits for events.
+    pub(crate) fn poll<O, T>(path: Text, name: Text, tag: Text, summary: Text) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
+        let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
+            let list = call::<O>(&app, request, Reads::Query).await?;
+            outgoing::counted(response::events(name, &list))
+        });
+        Self { handler, ..Self::events::<O, T>(path, name, tag, summary) }
     }
 
     /// A stream of server-sent events.

@@ -6,17 +6,21 @@ use agentcafe_domain::kernel::{Code, DomainError};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tower_http::validate_request::ValidateRequest;
 
-use crate::error::ApiError;
+use crate::client_address::client_address;
 use crate::middleware::Middleware;
 use crate::observe::RequestContext;
 use crate::query;
+use crate::rate_limit::RateLimiter;
 
 const API_KEY: &str = "x-api-key";
+/// How many requests without a valid token get 401 per minute and client; more get 429. They count apart from others, so
+/// that a wrong token of one program keeps no other program of its machine out.
+const MAX_FAILURES_PER_MIN: u64 = 30;
 
 /// The token that requests must carry, and the query parameter that may hold it.
 #[derive(Clone, Debug)]
@@ -29,7 +33,16 @@ pub struct Token {
 
 /// Lets a request pass if its route is public or it carries the token.
 #[derive(Clone)]
-pub(crate) struct Authenticate(pub(crate) Arc<Middleware>);
+pub(crate) struct Authenticate {
+    middleware: Arc<Middleware>,
+    failures: Arc<RateLimiter>,
+}
+
+impl Authenticate {
+    pub(crate) fn new(middleware: Arc<Middleware>) -> Self {
+        Self { middleware, failures: Arc::new(RateLimiter::new(MAX_FAILURES_PER_MIN, None)) }
+    }
+}
 
 impl ValidateRequest<Body> for Authenticate {
     type ResponseBody = Body;
@@ -40,8 +53,11 @@ impl ValidateRequest<Body> for Authenticate {
         if is_public {
             return Ok(());
         }
-        let checked = self.0.token.check(request.headers(), request.uri());
-        checked.map_err(|error| ApiError::from(error).into_response())
+        let middleware = &self.middleware;
+        middleware.token.check(request.headers(), request.uri()).map_err(|error| {
+            let client = client_address(request, &middleware.trusted_proxies);
+            self.failures.count_failure(client, middleware.clock.now(), error)
+        })
     }
 }
 

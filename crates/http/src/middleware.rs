@@ -12,7 +12,9 @@ use tower_http::validate_request::ValidateRequestHeaderLayer;
 use uuid::Uuid;
 
 use crate::auth::{Authenticate, Token};
+use crate::browser_policy::BrowserPolicy;
 use crate::compression::CompressLarge;
+use crate::cross_origin::CheckOrigin;
 use crate::error::{self, ApiError};
 use crate::metrics::HttpMetrics;
 use crate::observe::Observe;
@@ -43,6 +45,8 @@ pub struct Middleware {
     pub routes: fn(&str) -> Option<RouteTraits>,
     /// The token that requests must carry.
     pub token: Token,
+    /// Which host names the server answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// Counts requests.
     pub limiter: RateLimiter,
     /// The proxies whose `x-forwarded-for` is trusted.
@@ -59,13 +63,14 @@ impl Middleware {
     /// Puts the middleware around every route of a router, and around the errors for requests that match no route.
     pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let shared = Arc::new(self);
-        let [observing, limiting, authenticating] = [(); 3].map(|()| Arc::clone(&shared));
+        let [observing, checking, authenticating, limiting] = [(); 4].map(|()| Arc::clone(&shared));
         router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
             ServiceBuilder::new()
                 .layer(layer_fn(CompressLarge::new))
                 .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
+                .layer(ValidateRequestHeaderLayer::custom(CheckOrigin(checking)))
+                .layer(ValidateRequestHeaderLayer::custom(Authenticate::new(authenticating)))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
-                .layer(ValidateRequestHeaderLayer::custom(Authenticate(authenticating)))
                 .map_future(error::catch_panic),
         )
     }

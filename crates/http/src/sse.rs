@@ -10,16 +10,23 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
 /// The response that streams frames until they end or the client disconnects.
 pub fn response(frames: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let body = Body::from_stream(frames.map(Ok::<_, Infallible>));
     let mut response = (StatusCode::OK, body).into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Reverse proxies (nginx) must not buffer the stream.
+    headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
+    // Proxies must not compress the stream, which would hold frames back, and (nginx) not buffer it.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// Whether a response streams frames.
+pub(crate) fn is_event_stream(response: &Response) -> bool {
+    response.headers().get(header::CONTENT_TYPE) == Some(&EVENT_STREAM)
 }
 
 /// `Last-Event-ID`, which an `EventSource` sends when it reconnects. A foreign one is no error: any status but 200 would end the

@@ -69,7 +69,6 @@ async fn socket(
     upgrade: Upgrade,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    upgrade.check_origin(&service.settings.token)?;
     let frames = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
     Ok(upgrade.response(frames, service.settings.heartbeat))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
 use agentcafe_eventlog::{LogPosition, StreamHub};
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
+use agentcafe_http::{BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,6 +30,8 @@ pub struct RealtimeSettings {
     pub source_silence: Duration,
     /// The token that requests must carry.
     pub token: Token,
+    /// Which host names the service answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// The interval of heartbeats.
     pub heartbeat: Duration,
     /// The most events of a room in memory.
@@ -109,6 +111,7 @@ impl Service {
         Middleware {
             routes,
             token: self.settings.token.clone(),
+            browsers: self.settings.browsers.clone(),
             limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&self.clock),

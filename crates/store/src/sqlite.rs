@@ -4,6 +4,7 @@ mod bloom_filter;
 mod connection;
 mod events;
 mod file_check;
+mod file_modes;
 mod high_water_mark;
 mod idempotency_keys;
 pub(crate) mod import_writer;

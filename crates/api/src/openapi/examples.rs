@@ -56,7 +56,9 @@ fn sample(code: Code) -> DomainError {
         Code::PayloadTooLarge => bare.with("maxBytes", 1_048_576),
         Code::PaymentRequired | Code::Forbidden | Code::PlanFeatureDisabled => about_nova(bare),
         Code::OperatorOverrideBlocked => about_nova(bare).with("reasonCode", "ROOM_PAUSED"),
-        Code::RateLimited => bare.with("limit", 120).with("resetEpochSeconds", 1_767_225_660),
+        Code::RateLimited => {
+            bare.with("limit", 120).with("resetEpochSeconds", 1_767_225_660).with("retryAfterMs", 12_345)
+        }
         Code::ModerationBlocked => {
             about_nova(bare).with("reasonCode", "MOD_REPEAT_TEXT").with("retryAfterMs", 2_000)
         }

@@ -88,7 +88,7 @@ async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     let request = realtime.client().request(Method::GET, "/v1/stream?actorId=%20&types=");
     let mut stream = request.header("x-request-id", "r1").stream().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["cache-control"], "no-cache, no-transform");
     assert_eq!(stream.headers()["x-request-id"], "r1");
     let (mut snapshot, gap, events, ready) = read_until_ready(&mut stream).await;
     let main = of_room(&client, "tenantId=default&roomId=main").await;

@@ -30,7 +30,7 @@ async fn stream_starts_with_ready() {
     let mut stream =
         client.stream(&format!("{STREAM}?roomId=main&cursor=1&types=order_changed,%20other")).await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["cache-control"], "no-cache, no-transform");
     assert!(stream.headers().contains_key("x-request-id"));
     let log_id = client.get("/v1/bootstrap").await.data()["logId"].clone();
     let data = json!({"tenantId": null, "roomId": "main", "actorId": null, "cursor": 1, "types": ["order_changed", "other"],

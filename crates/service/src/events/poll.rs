@@ -86,7 +86,11 @@ impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
-        let Self { mut filter, timeout_ms, viewer, cursor, log_id, after_event_id, limit, listener } = self;
+        let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, mut listener } =
+            self;
+        if call.caller.transport.is_probe {
+            (timeout_ms, listener) = (0, None);
+        }
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&mut filter, viewer.as_ref()).await?;
