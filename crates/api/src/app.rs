@@ -6,7 +6,7 @@ use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
 use agentcafe_http::{
-    Authenticator, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token,
+    Authenticator, BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token,
 };
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
@@ -19,6 +19,8 @@ use ipnet::IpNet;
 pub struct ApiSettings {
     /// The token that requests must carry.
     pub token: Token,
+    /// Which host names the API answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// Requests per minute, client and route; 0: no limit.
     pub rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
@@ -57,6 +59,7 @@ impl App {
             routes,
             authenticator: Arc::new(KeyAuthenticator(Arc::clone(&self.service))),
             token_param: self.settings.token.query_param.clone(),
+            browsers: self.settings.browsers.clone(),
             limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),
@@ -75,5 +78,8 @@ impl Authenticator for KeyAuthenticator {
         token: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Principal, OperationError>> {
         self.0.authenticate(token).boxed()
+    }
+    fn is_open(&self) -> bool {
+        self.0.is_open()
     }
 }

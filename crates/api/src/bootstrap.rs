@@ -2,6 +2,7 @@
 
 use agentcafe_domain::kernel::{RoomId, Sequence, TenantId};
 use agentcafe_domain::rooms::Room;
+use agentcafe_service::LogPosition;
 use agentcafe_service::rooms::{ActorView, Bootstrap, RoomView};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
@@ -17,8 +18,10 @@ pub(crate) struct BootstrapAnswer {
     actor: Option<ActorView>,
     /// What happens in the room.
     room: RoomView,
-    /// The head of the log: the sequence of the last event.
+    /// Where to follow the log from: its head.
     cursor: Sequence,
+    #[serde(flatten)]
+    log: LogPosition,
 }
 
 /// Where to go from here. Paths are relative and carry the ids, never a credential.
@@ -51,7 +54,7 @@ struct Discovery {
 
 impl From<Bootstrap> for BootstrapAnswer {
     fn from(bootstrap: Bootstrap) -> Self {
-        let Bootstrap { tenant, room, actor, rooms, actor_view, room_view, cursor } = bootstrap;
+        let Bootstrap { tenant, room, actor, rooms, actor_view, room_view, log } = bootstrap;
         let encode = |id: &str| utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
         let place = format!("tenantId={}&roomId={}", encode(tenant.as_str()), encode(room.as_str()));
         let ids = match &actor {
@@ -72,6 +75,6 @@ impl From<Bootstrap> for BootstrapAnswer {
             heartbeat_path: format!("/v1/presence/heartbeat?{ids}"),
             inbox_path: format!("/v1/inbox?{ids}"),
         };
-        Self { discovery, actor: actor_view, room: room_view, cursor }
+        Self { discovery, actor: actor_view, room: room_view, cursor: log.head, log }
     }
 }

@@ -201,8 +201,9 @@ fn errors_of(route: &Route) -> Vec<(u16, Vec<Code>)> {
         Code::Unavailable,
     ];
     let codes = if route.is_mutation() { Code::ALL } else { &reads[..] };
+    let has_cursor = matches!(route.response, ResponseKind::Events(..));
     let mut by_status: Vec<(u16, Vec<Code>)> = Vec::new();
-    for code in codes {
+    for code in codes.iter().chain(has_cursor.then_some(&Code::CursorAhead)) {
         let status = status_of(*code).as_u16();
         match by_status.iter_mut().find(|(known, _)| *known == status) {
             Some((_, codes)) => codes.push(*code),

@@ -7,12 +7,13 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::metrics::method_name;
-use agentcafe_http::{ApiError, observe, query, request_id, sse};
+use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
+use agentcafe_service::LastEventId;
 use agentcafe_service::{Caller, Input, Transport};
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
@@ -54,7 +55,7 @@ pub(crate) async fn read(
     let id = path_id(&mut parts, app).await?;
     let (mut idempotency_key, mut correlation_id) = (None, None);
     if matches!(reads, Reads::Key | Reads::Body) {
-        idempotency_key = header(&parts.headers, KEY_HEADER)?;
+        idempotency_key = header(&parts.headers, KEY_HEADER)?.map(unquoted).filter(|key| !key.is_empty());
         correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
     }
     // Only routes without authentication have no principal, and those read nothing of a caller.
@@ -62,12 +63,19 @@ pub(crate) async fn read(
     let parameters = query::fields(&parts.uri)?;
     let caller = Caller {
         principal,
-        transport: Transport { route: parts.uri.path().to_owned(), method: method_name(&parts.method) },
+        transport: Transport {
+            route: parts.uri.path().to_owned(),
+            method: method_name(&parts.method),
+            is_probe: parts.method == Method::HEAD || is_from_foreign_page(&parts.extensions),
+        },
         request_id: request_id(&parts.extensions),
         correlation_id,
         idempotency_key,
     };
-    let resume_after = if reads == Reads::Stream { sse::last_event_id(&parts.headers)? } else { None };
+    let last_event_id = match reads {
+        Reads::Stream => sse::last_event_id(&parts.headers),
+        Reads::Query | Reads::Key | Reads::Body => LastEventId::Missing,
+    };
     let body = match reads {
         Reads::Body => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
@@ -75,7 +83,7 @@ pub(crate) async fn read(
     let binding = caller.principal.binding();
     let parameters = parameters.bound_to(binding.cloned());
     let body = Fields::of_body(body).bound_to(binding.cloned());
-    let input = Input { id, parameters, body, resume_after };
+    let input = Input { id, parameters, body, last_event_id };
     observe::record_ids(|| ids(&input));
     Ok((caller, input))
 }
@@ -113,7 +121,11 @@ fn escapes_are_whole(path: &str) -> bool {
     escapes.map(str::as_bytes).all(|rest| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
+/// Reads a body. One whose length is announced as too large is refused unread, also if the client waits for `100 Continue`.
 async fn read_body(bytes: Body) -> Result<Map<String, Value>, ApiError> {
+    if bytes.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
     let bytes = timeout(BODY_TIMEOUT, to_bytes(bytes, MAX_BODY_BYTES)).await;
     let bytes = bytes.map_err(|_| incomplete())?.map_err(|error| unreadable(&error))?;
     Ok(body(&bytes)?)
@@ -127,10 +139,20 @@ fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Dom
     Ok(Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned))
 }
 
-fn unreadable(error: &axum::Error) -> ApiError {
-    if !error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
-        return incomplete();
+/// The text of a structured field: a quoted key is the same key as a bare one.
+fn unquoted(key: String) -> String {
+    match key.strip_prefix('"').and_then(|key| key.strip_suffix('"')) {
+        Some(inner) => inner.to_owned(),
+        None => key,
     }
+}
+
+fn unreadable(error: &axum::Error) -> ApiError {
+    let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+    if is_too_large { too_large() } else { incomplete() }
+}
+
+fn too_large() -> ApiError {
     DomainError::new(Code::PayloadTooLarge)
         .saying(format!("a body has at most {MAX_BODY_BYTES} bytes"))
         .with("maxBytes", MAX_BODY_BYTES)

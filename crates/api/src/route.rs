@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
-use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_http::{ApiError, StreamProtocol, answer, outgoing, sse, stream};
+use agentcafe_service::LastEventId;
 use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
@@ -90,7 +91,7 @@ impl Route {
     {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
             let output = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(answer::read(&T::from(output)))
+            outgoing::counted(answer::read(&T::from(output)))
         });
         let response = ResponseKind::Data(&[200], schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
@@ -102,12 +103,39 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
+        Self::pages::<O, T>(1, path, name, tag, summary)
+    }
+
+    /// As [`Route::events`], for a read that holds several pages of the log.
+    pub(crate) fn pages<O, T>(pages: u32, path: Text, name: Text, tag: Text, summary: Text) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            let list = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(response::events(name, &list))
+            let (caller, input) = request::read(&app, request, Reads::Query).await?;
+            let (service, caller, input) = (&app.service, &caller, &input);
+            outgoing::counted_pages(pages, || async move {
+                let list = service.call::<O>(caller, input).await?;
+                Ok(response::events(name, &list))
+            })
+            .await
         });
         let response = ResponseKind::Events(name, schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
+    }
+
+    /// As [`Route::events`], for a read that waits for events.
+    pub(crate) fn poll<O, T>(path: Text, name: Text, tag: Text, summary: Text) -> Self
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize + JsonSchema + Send + 'static,
+    {
+        let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
+            let list = call::<O>(&app, request, Reads::Query).await?;
+            outgoing::counted(response::events(name, &list))
+        });
+        Self { handler, ..Self::events::<O, T>(path, name, tag, summary) }
     }
 
     /// A stream of server-sent events.
@@ -183,7 +211,7 @@ impl Route {
     /// The fields that its operation reads of the query and of the body, with the bounds that these rules set.
     pub(crate) fn fields(&self, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
         let (parameters, body) = (Fields::describing(), Fields::describing());
-        let input = Input { id: String::new(), parameters, body, resume_after: None };
+        let input = Input { id: String::new(), parameters, body, last_event_id: LastEventId::Missing };
         (self.describe)(&input, rules);
         let _ = input.body.correlation(CORRELATION_ID);
         (input.parameters.described(), input.body.described())

@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the API (the default).
     #[command(after_long_help = config::help("serve"), after_help = SETTINGS_HINT)]
-    Serve,
+    Serve(ServeOptions),
     /// Stream rooms to many clients, from memory.
     #[command(after_long_help = config::help("realtime"), after_help = SETTINGS_HINT)]
     Realtime,
@@ -44,12 +44,25 @@ pub(crate) enum Command {
     Export(ExportOptions),
     /// Import an export into an empty store.
     Import(ImportOptions),
+    /// Read all of the store, also while a server uses it, and say what is damaged.
+    Verify(VerifyOptions),
+    /// Give the log of a restored store a new id, so that clients learn that it may lack events.
+    NewEpoch(NewEpochOptions),
     /// Migrate the schema of the PostgreSQL database in `DATABASE_URL` to this version.
     Migrate(MigrateOptions),
     /// Load test a running server: latency, errors, throughput, lost events.
     Load(load::LoadOptions),
     /// Rehearse a rollback: print its steps, or check the running services.
     Drill(DrillOptions),
+}
+
+/// Options of `agentcafe serve`.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct ServeOptions {
+    /// Start although the log is shorter than it was, after a restored backup or lost files. The log gets a new id, from which
+    /// clients see that their cursors are of the old one. [embedded database only]
+    #[arg(long)]
+    pub(crate) accept_shorter_log: bool,
 }
 
 /// Options of `agentcafe export`.
@@ -89,6 +102,32 @@ const IMPORT_HELP: &str = "\
 The directory or database must be empty or missing, and no server may use it. The whole file is
 imported, or nothing. Importing the same file again changes nothing. Webhooks and reactions do not
 process imported events.";
+
+/// Options of `agentcafe verify`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = with_settings(VERIFY_HELP, "verify"), after_help = VERIFY_HELP)]
+pub(crate) struct VerifyOptions {
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const VERIFY_HELP: &str = "\
+Prints a line for each damage, and exits with 1 if there is any: missing events, rows that cannot be
+read, rows whose columns contradict their JSON, and pages of the embedded database that are malformed.";
+
+/// Options of `agentcafe new-epoch`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = with_settings(NEW_EPOCH_HELP, "new-epoch"), after_help = NEW_EPOCH_HELP)]
+pub(crate) struct NewEpochOptions {
+    /// The directory of an embedded database [default: the database in `DATABASE_URL`, else the directory in `AGENTCAFE_DATA_DIR`].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+const NEW_EPOCH_HELP: &str = "\
+Run this after a restore, before the first server starts; no server may use the store. A client that
+sends the old id with its cursor then gets a reset. An import begins a new epoch by itself.";
 
 /// Options of `agentcafe migrate`.
 #[derive(Args, Clone, Debug)]

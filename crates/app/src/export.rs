@@ -1,9 +1,9 @@
 //! `agentcafe export`: everything, a tenant or a room as JSON Lines.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use agentcafe_domain::kernel::{Clock, RoomId, TenantId, Timestamp};
@@ -52,6 +52,8 @@ fn to_file(
     // Only the owner may read it: it has all conversations.
     let out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&partial);
     let out = out.with_context(cannot)?;
+    // It may be left of an earlier export.
+    out.set_permissions(Permissions::from_mode(0o600)).with_context(cannot)?;
     let written = export(store, scope, now, &out)
         .and_then(|totals| out.sync_all().map(|()| totals).map_err(ExportError::from));
     let moved = written.map_err(anyhow::Error::from).and_then(|totals| {

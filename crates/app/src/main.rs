@@ -7,18 +7,20 @@ mod export;
 mod import;
 mod load;
 mod migrate;
+mod new_epoch;
 mod process;
 mod projector;
 mod realtime;
 mod serve;
 mod tail;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ServeOptions};
 use crate::config::{ProjectorConfig, RealtimeConfig, ServeConfig, Sources};
 
 /// A commit batch allocates and frees thousands of small objects on another thread than the requests; mimalloc is fast at
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // The first and only installation, so it cannot fail.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(cli.command.unwrap_or(Command::Serve), cli.config) {
+    match run(cli.command.unwrap_or(Command::Serve(ServeOptions::default())), cli.config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("agentcafe: {error:#}");
@@ -50,12 +52,14 @@ fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         anyhow::Ok(sources)
     };
     match command {
-        Command::Serve => serve::run(ServeConfig::read(&sources("serve")?)?),
+        Command::Serve(options) => serve::run(ServeConfig::read(&sources("serve")?)?, options),
         Command::Realtime => realtime::run(RealtimeConfig::read(&sources("realtime")?)?),
         Command::Projector => projector::run(ProjectorConfig::read(&sources("projector")?)?),
         Command::Tail(options) => tail::run(options, &warned("tail")?),
         Command::Export(options) => export::run(options, &warned("export")?),
         Command::Import(options) => import::run(options, &warned("import")?),
+        Command::Verify(options) => verify::run(options, &warned("verify")?),
+        Command::NewEpoch(options) => new_epoch::run(options, &warned("new-epoch")?),
         Command::Migrate(options) => migrate::run(options, &warned("migrate")?),
         Command::Load(options) => load::run(options, &sources("load")?),
         Command::Drill(options) => drill::run(options, &warned("drill")?),

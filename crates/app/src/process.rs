@@ -3,7 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 
+use agentcafe_http::Admission;
+use agentcafe_load::connection::raise_open_files;
 use anyhow::Context;
+use ipnet::IpNet;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -69,6 +72,21 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 pub(crate) async fn listen(address: SocketAddr, settings: &str) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(address).await;
     listener.with_context(|| format!("cannot listen on {address} ({settings})"))
+}
+
+/// The limits of connections.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionSettings {
+    /// The most connections of a client address; 0: no limit.
+    pub(crate) max_per_address: usize,
+    /// The proxies, whose connections are not limited.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// Raises the limit of open files, and limits the connections of this process to what fits into it.
+pub(crate) fn admission(settings: &ConnectionSettings) -> anyhow::Result<Admission> {
+    let open_files = raise_open_files().context("the limit of open files cannot be raised")?;
+    Ok(Admission::new(open_files, settings.max_per_address, settings.trusted_proxies.clone()))
 }
 
 /// Prints the report of a subcommand as JSON.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_engine::clock::{RandomIds, SystemClock};
+use agentcafe_http::Admission;
 use agentcafe_realtime::{ReplayStore, Service};
 use agentcafe_redis::RedisConnection;
 use anyhow::Context;
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RealtimeConfig;
-use crate::process::{listen, runtime, start_logging, stop_on_signal};
+use crate::process::{admission, listen, runtime, start_logging, stop_on_signal};
 
 /// The settings of the address to listen on.
 pub(crate) const ADDRESS_SETTINGS: &str = "REALTIME_HOST, REALTIME_PORT";
@@ -28,7 +29,7 @@ pub(crate) fn run(config: RealtimeConfig) -> anyhow::Result<()> {
         let listener = listen(config.listen, ADDRESS_SETTINGS).await?;
         tokio::spawn(stop_on_signal(stopping.clone())?);
         tracing::info!("listening on http://{}", listener.local_addr()?);
-        serve(&config, listener, None, stopping).await?;
+        serve(&config, listener, None, admission(&config.connections)?, stopping).await?;
         tracing::info!("stopped");
         Ok(())
     })
@@ -39,6 +40,7 @@ pub(crate) async fn serve(
     config: &RealtimeConfig,
     listener: TcpListener,
     near: Option<SocketAddr>,
+    admission: Admission,
     stopping: CancellationToken,
 ) -> anyhow::Result<()> {
     let redis = config.redis.as_ref().map(|url| RedisConnection::new(url, REDIS_TIMEOUT));
@@ -53,6 +55,6 @@ pub(crate) async fn serve(
     settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
     let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::default()));
     let service = Service::start(settings, clock, ids, stopping.clone());
-    agentcafe_http::serve(listener, agentcafe_realtime::router(service), stopping).await;
+    agentcafe_http::serve(listener, agentcafe_realtime::router(service), admission, stopping).await;
     Ok(())
 }

@@ -11,7 +11,7 @@ use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_engine::metrics::Metrics;
 use agentcafe_engine::redis::Redis;
 use agentcafe_engine::{Engine, sweeps, unread};
-use agentcafe_http::HttpMetrics;
+use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
 use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
 use anyhow::Context;
@@ -19,8 +19,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::ServeOptions;
 use crate::config::{RealtimeConfig, ServeConfig};
-use crate::process::{listen, runtime, start_logging, stop_on_signal};
+use crate::process::{admission, listen, runtime, start_logging, stop_on_signal};
 use crate::realtime;
 
 /// Timeout of Redis, for which requests wait. A connection that exceeds it is dropped; without a connection no request
@@ -28,12 +29,13 @@ use crate::realtime;
 const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Runs until SIGTERM or SIGINT, then completes the accepted requests.
-pub(crate) fn run(config: ServeConfig) -> anyhow::Result<()> {
+pub(crate) fn run(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()> {
     start_logging(&config.log)?;
-    runtime()?.block_on(serve(config))
+    runtime()?.block_on(serve(config, options))
 }
 
-async fn serve(config: ServeConfig) -> anyhow::Result<()> {
+async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()> {
+    let admission = admission(&config.connections)?;
     let mut metrics = Metrics::default();
     let http_metrics = HttpMetrics::register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
@@ -49,6 +51,7 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     };
     let options = StoreOptions {
         location: config.storage.clone(),
+        accept_shorter_log: options.accept_shorter_log,
         rules: config.rules.clone(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::default()),
@@ -87,11 +90,13 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     // Before the log says that the server is up: a signal may follow at once.
     tokio::spawn(stop_on_signal(engine.stopping.clone())?);
     let embedded_realtime = match embedded_realtime {
-        Some((config, listener)) => Some(embed_realtime(config, listener, address, engine.stopping.clone())?),
+        Some((config, listener)) => {
+            Some(embed_realtime(config, listener, address, admission.clone(), engine.stopping.clone())?)
+        }
         None => None,
     };
     log_startup(address, &config);
-    agentcafe_http::serve(listener, agentcafe_api::router(app), engine.stopping.clone()).await;
+    agentcafe_http::serve(listener, agentcafe_api::router(app), admission, engine.stopping.clone()).await;
     for work in background.into_iter().chain(embedded_realtime) {
         if let Err(error) = work.await {
             tracing::error!(%error, "a background task panicked");
@@ -117,11 +122,12 @@ fn embed_realtime(
     config: RealtimeConfig,
     listener: TcpListener,
     api: SocketAddr,
+    admission: Admission,
     stopping: CancellationToken,
 ) -> anyhow::Result<JoinHandle<()>> {
     tracing::info!("realtime at http://{}", listener.local_addr()?);
     Ok(tokio::spawn(async move {
-        let served = realtime::serve(&config, listener, Some(reachable(api)), stopping).await;
+        let served = realtime::serve(&config, listener, Some(reachable(api)), admission, stopping).await;
         if let Err(error) = served {
             tracing::error!(error = format!("{error:#}"), "the realtime service has stopped");
         }

@@ -1,36 +1,25 @@
 //! The position of a stream in the log: which frames are new, and whether the log is still the same one.
 
-use std::time::Duration;
-
 use agentcafe_domain::kernel::Sequence;
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::api::RequestError;
 use crate::sse::SseFrame;
 use crate::stream::{ReceivedEvent, Start, StreamUpdate};
 
-/// A log that is shorter than before counts as another log after this many connections in a row. A node with the same store may lag
-/// behind the others for a moment.
-const SHORTER_CONNECTIONS: u32 = 3;
-/// And after this time.
-const SHORTER_TIME: Duration = Duration::from_secs(5);
-
 /// The position of a stream, over all its connections.
 #[derive(Debug)]
 pub(crate) struct Position {
     after: Option<Sequence>,
-    /// The highest sequence that the log is known to have had.
-    head: Sequence,
-    /// How many connections in a row found the log shorter, and since when.
-    shorter: Option<(u32, Instant)>,
+    /// The log that `after` is a cursor of, as far as it is known.
+    log_id: Option<String>,
 }
 
 impl Position {
-    /// A stream that starts at `start`, in a log that had at least `known_head` events.
-    pub(crate) fn new(start: Start, known_head: Sequence) -> Self {
-        Self { after: start.after(), head: known_head, shorter: None }
+    /// A stream that starts at `start`, in the log with this id, if it is known.
+    pub(crate) fn new(start: Start, log_id: Option<String>) -> Self {
+        Self { after: start.after(), log_id }
     }
 
     /// The cursor of the next connection; none: the newest event.
@@ -38,22 +27,28 @@ impl Position {
         self.after
     }
 
+    /// The log that this is a position in, if it is known.
+    pub(crate) fn log_id(&self) -> Option<&String> {
+        self.log_id.as_ref()
+    }
+
     /// Takes the next frame of a connection. `None` if it holds nothing new.
     ///
     /// # Errors
     /// [`RequestError`] when the connection is to be given up.
-    pub(crate) fn apply(
-        &mut self,
-        frame: &SseFrame<'_>,
-        now: Instant,
-    ) -> Result<Option<StreamUpdate>, RequestError> {
+    pub(crate) fn apply(&mut self, frame: &SseFrame<'_>) -> Result<Option<StreamUpdate>, RequestError> {
         if let Some(id) = frame.id {
             return Ok(self.event(Sequence(id), frame.data));
         }
         let data: Value = serde_json::from_slice(frame.data).unwrap_or_default();
         let sequence = |name: &str| data[name].as_u64().map(Sequence);
+        let log_id = || data["logId"].as_str().map(str::to_owned);
         match frame.event {
-            b"ready" => self.ready(sequence("cursor"), sequence("head"), now).map(Some),
+            b"ready" => Ok(Some(self.ready(sequence("cursor"), sequence("head"), log_id()))),
+            b"reset" => Ok(Some(StreamUpdate::LogReplaced {
+                head: sequence("head").unwrap_or_default(),
+                log_id: log_id(),
+            })),
             b"heartbeat" => Ok(self.heartbeat(sequence("cursor"))),
             b"gap" => Ok(self.gap(sequence("fromCursor"), sequence("toCursor"))),
             b"error" => {
@@ -68,29 +63,18 @@ impl Position {
         &mut self,
         cursor: Option<Sequence>,
         head: Option<Sequence>,
-        now: Instant,
-    ) -> Result<StreamUpdate, RequestError> {
-        let head = head.unwrap_or(self.head);
-        if head < self.head {
-            let (count, since) = self.shorter.map_or((1, now), |(count, since)| (count + 1, since));
-            self.shorter = Some((count, since));
-            if count >= SHORTER_CONNECTIONS && now - since >= SHORTER_TIME {
-                return Ok(StreamUpdate::LogReplaced { head });
-            }
-            let known = self.head;
-            return Err(RequestError::Unavailable(format!("its log ends at {head}, before {known}")));
-        }
-        self.shorter = None;
-        self.head = head;
+        log_id: Option<String>,
+    ) -> StreamUpdate {
+        let head = head.unwrap_or_default();
+        self.log_id.clone_from(&log_id);
         let after = *self.after.get_or_insert(cursor.unwrap_or(head));
-        Ok(StreamUpdate::Connected { after, head })
+        StreamUpdate::Connected { after, head, log_id }
     }
 
     /// A heartbeat before `ready` moves nothing: the start is not known yet.
     fn heartbeat(&mut self, cursor: Option<Sequence>) -> Option<StreamUpdate> {
         let cursor = cursor.filter(|cursor| self.after.is_some_and(|after| *cursor > after))?;
         self.after = Some(cursor);
-        self.head = self.head.max(cursor);
         Some(StreamUpdate::ScannedTo(cursor))
     }
 
@@ -99,7 +83,6 @@ impl Position {
             return None;
         }
         self.after = Some(sequence);
-        self.head = self.head.max(sequence);
         Some(StreamUpdate::Events(vec![ReceivedEvent { sequence, json: Bytes::copy_from_slice(json) }]))
     }
 

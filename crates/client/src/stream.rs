@@ -62,8 +62,8 @@ pub struct StreamOptions {
     pub scope: Query,
     /// Where to start.
     pub start: Start,
-    /// The head of the log when it was last read; [`Sequence::START`] if it never was. A log that is shorter is another log.
-    pub known_head: Sequence,
+    /// The log that the start is a cursor of, if it is known.
+    pub log_id: Option<String>,
     /// Where to start in another log.
     pub restart: Start,
     /// How long to wait before reconnecting.
@@ -79,7 +79,7 @@ impl StreamOptions {
         Self {
             scope: Query::new(),
             start,
-            known_head: Sequence::START,
+            log_id: None,
             restart: Start::After(Sequence::START),
             backoff: Backoff::default(),
             idle_timeout: Duration::from_secs(45),
@@ -115,6 +115,8 @@ pub enum StreamUpdate {
         after: Sequence,
         /// The head of the log at that time.
         head: Sequence,
+        /// The id of the log; none from a server of an earlier version.
+        log_id: Option<String>,
     },
     /// New events in order, each once; never empty.
     Events(Vec<ReceivedEvent>),
@@ -127,10 +129,12 @@ pub enum StreamUpdate {
         /// Up to this one.
         to: Sequence,
     },
-    /// The log is shorter than before: it is another log. The stream continues at [`StreamOptions::restart`].
+    /// The server has another log, or less of the log than before. The stream continues at [`StreamOptions::restart`].
     LogReplaced {
-        /// The head of the new log.
+        /// The head of the log.
         head: Sequence,
+        /// Its id.
+        log_id: Option<String>,
     },
     /// Connecting failed, or the connection was lost. The stream reconnects after a delay.
     Disconnected(RequestError),
@@ -162,7 +166,7 @@ impl EventStream {
     /// A stream that connects with the first [`EventStream::next`].
     #[must_use]
     pub fn new(api: ApiClient, options: StreamOptions) -> Self {
-        let position = Position::new(options.start, options.known_head);
+        let position = Position::new(options.start, options.log_id.clone());
         let state = State::Waiting(Instant::now());
         Self { api, options, position, state, failures: 0, updates: VecDeque::new() }
     }
@@ -210,7 +214,7 @@ impl EventStream {
                 let mut rest = &chunk[..];
                 let unreadable = |error: SseError| RequestError::Unavailable(error.to_string());
                 while let Some(frame) = parser.next_frame(&mut rest).map_err(unreadable)? {
-                    match self.position.apply(&frame, Instant::now())? {
+                    match self.position.apply(&frame)? {
                         Some(StreamUpdate::Events(new)) => match self.updates.back_mut() {
                             Some(StreamUpdate::Events(events)) => events.extend(new),
                             _ => self.updates.push_back(StreamUpdate::Events(new)),
@@ -238,13 +242,14 @@ impl EventStream {
         let cursor = self.position.after().map_or_else(|| "latest".to_owned(), |after| after.to_string());
         let mut query = self.options.scope.clone();
         query.push(("cursor", cursor));
+        query.extend(self.position.log_id().map(|log_id| ("logId", log_id.clone())));
         let api = self.api.clone();
         Box::pin(async move { api.open_stream(&query).await })
     }
 
     /// Continues with another log, on a new connection.
     fn restart(&mut self, update: StreamUpdate) {
-        self.position = Position::new(self.options.restart, Sequence::START);
+        self.position = Position::new(self.options.restart, None);
         self.state = State::Waiting(Instant::now());
         self.updates = VecDeque::from([update]);
     }

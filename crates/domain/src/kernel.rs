@@ -38,10 +38,10 @@ pub use external_call::{CallRequest, CallResult, ExternalCall};
 pub(crate) use fields::too_large;
 pub use fields::{
     ACTOR_FILTER, ACTOR_ID, AFTER_EVENT_ID, CAUSATION_ID, CORRELATION_ID, CURSOR, Cursor, DescribedField,
-    EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EXAMPLE_ID, FROM_TS, Field, Fields, LIMIT, MAX_OBJECT_BYTES,
-    MAX_REFERENCE_CHARS, METADATA, OPERATOR_VIEWER_ACTOR_ID, ORDER, PAGE_CURSOR, REQUIRED_ROOM_ID,
-    ROOM_FILTER, ROOM_ID, STREAM_CURSOR, TENANT_FILTER, TENANT_ID, TO_TS, TYPES, VIEWER_ACTOR_ID,
-    bounded_object, bounded_text,
+    EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EXAMPLE_ID, FROM_TS, Field, Fields, LIMIT, LOG_ID,
+    MAX_OBJECT_BYTES, MAX_REFERENCE_CHARS, METADATA, ON_RESET, OPERATOR_VIEWER_ACTOR_ID, ORDER, PAGE_CURSOR,
+    REQUIRED_ROOM_ID, ROOM_FILTER, ROOM_ID, STREAM_CURSOR, TENANT_FILTER, TENANT_ID, TO_TS, TYPES,
+    VIEWER_ACTOR_ID, bounded_object, bounded_text,
 };
 pub use follower::{FollowerCursor, SaveCursor};
 pub use guard::{ActionGuard, ActionSource, GuardedAction};

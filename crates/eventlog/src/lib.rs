@@ -5,12 +5,14 @@
 
 mod fanout;
 mod follow;
+mod log_position;
 mod log_stream;
 mod query;
 mod recent_events;
 
 pub use fanout::{Fanout, FrameEncoder, Frames};
 pub use follow::{Follower, Log, PageFuture};
+pub use log_position::{LastEventId, LogPosition, ReaderPosition, ResetReason};
 pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use query::{EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

@@ -16,7 +16,10 @@ use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LoggedEvent, ReadError};
+use crate::{
+    EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent, ReadError,
+    ResetReason,
+};
 
 /// What all streams of a log share.
 #[derive(Clone)]
@@ -50,6 +53,13 @@ pub enum StreamItem {
         /// The cursor after them.
         to: Sequence,
     },
+    /// The cursor of the reader is not of this log. The stream continues at the head, or ends.
+    Reset {
+        /// The log that is read.
+        log: LogPosition,
+        /// Why the cursor is not valid.
+        reason: ResetReason,
+    },
     /// Events, rendered by the reader's encoder.
     Events(Frames),
     /// There was no event for a while.
@@ -70,6 +80,13 @@ pub enum StreamItem {
     End(Option<Code>),
 }
 
+impl StreamItem {
+    /// The items that end a stream whose cursor is not of this log.
+    pub fn reset(log: LogPosition, reason: ResetReason) -> [Self; 2] {
+        [Self::Reset { log, reason }, Self::End(Some(Code::CursorAhead))]
+    }
+}
+
 /// The owner of a stream. It is dropped with the stream, so that it may hold what the stream occupies.
 pub trait Subscriber: Send + 'static {
     /// Checks whether it may still read what it follows, before each item that is not part of the stream's start.
@@ -85,6 +102,11 @@ pub trait Subscriber: Send + 'static {
     fn access_changed(&mut self) -> impl Future<Output = ()> + Send {
         pending()
     }
+
+    /// The log that its cursor is not of, and why, if the stream ends because of that.
+    fn reset(&self) -> Option<(LogPosition, ResetReason)> {
+        None
+    }
 }
 
 /// What ends the wait of a stream.
@@ -97,7 +119,7 @@ enum Wake {
 /// How a stream begins.
 #[derive(Default)]
 pub struct StreamStart {
-    /// The first items.
+    /// The first items. If the last of them is the end, nothing is read.
     pub items: VecDeque<StreamItem>,
     /// Events up to `after` that were not read from the log. They follow the first items.
     pub events: Vec<LoggedEvent>,
@@ -149,18 +171,8 @@ impl<S: Subscriber> LogStream<S> {
         heartbeat.reset();
         let follower = Follower::new(log, filter, after);
         let stopped = Box::pin(hub.stopping.clone().cancelled_owned());
-        Self {
-            hub,
-            stopped,
-            follower,
-            heartbeat,
-            subscriber,
-            queue,
-            events,
-            backlog,
-            sent: 0,
-            is_over: false,
-        }
+        let is_over = matches!(queue.back(), Some(StreamItem::End(_)));
+        Self { hub, stopped, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over }
     }
 
     /// Waits for the next item; none after the end. A wait that is given up loses nothing.
@@ -261,8 +273,11 @@ impl<S: Subscriber> LogStream<S> {
 
     fn end(&mut self, error: Option<Code>) {
         let cursor = self.follower.scanned_to();
-        let last = error.map_or_else(|| self.heartbeat(), |code| StreamItem::Error { code, cursor });
-        self.queue.extend([last, StreamItem::End(error)]);
+        let last = || error.map_or_else(|| self.heartbeat(), |code| StreamItem::Error { code, cursor });
+        self.queue.extend(match self.subscriber.reset() {
+            Some((log, reason)) => StreamItem::reset(log, reason),
+            None => [last(), StreamItem::End(error)],
+        });
         self.is_over = true;
     }
 }

@@ -4,7 +4,7 @@ use agentcafe_domain::kernel::CorrelationId;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use serde::Serialize;
 
 /// The header with the correlation id.
@@ -13,8 +13,8 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// A JSON response.
-pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    let mut response = (status, Body::from(body.into())).into_response();
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = (status, body.into()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
     response

@@ -14,12 +14,17 @@ use serde_json::json;
 use subtle::ConstantTimeEq;
 use tower::Service;
 
+use crate::client_address::client_address;
 use crate::error::ApiError;
 use crate::middleware::Middleware;
 use crate::observe::RequestContext;
 use crate::query;
+use crate::rate_limit::RateLimiter;
 
 const API_KEY: &str = "x-api-key";
+/// How many requests without a valid token get 401 per minute and client; more get 429. They count apart from others, so
+/// that a wrong token of one program keeps no other program of its machine out.
+pub(crate) const MAX_FAILURES_PER_MIN: u64 = 30;
 
 /// Finds out who calls.
 pub trait Authenticator: Send + Sync {
@@ -29,6 +34,9 @@ pub trait Authenticator: Send + Sync {
     /// `ERR_UNAUTHORIZED`, or why that cannot be found out.
     fn authenticate<'a>(&'a self, token: Option<&'a str>)
     -> BoxFuture<'a, Result<Principal, OperationError>>;
+
+    /// Whether callers without a token are let in, as far as is known.
+    fn is_open(&self) -> bool;
 }
 
 /// The token that all callers share, and the query parameter that may hold it.
@@ -51,6 +59,10 @@ impl Authenticator for Token {
         let principal = self.required.as_ref().is_none_or(is_right).then_some(Principal::Shared);
         ready(principal.ok_or_else(|| DomainError::new(Code::Unauthorized).into())).boxed()
     }
+
+    fn is_open(&self) -> bool {
+        self.required.is_none()
+    }
 }
 
 /// Lets a request pass if its route is public or its token is valid, and adds its [`Principal`] to it.
@@ -58,6 +70,8 @@ impl Authenticator for Token {
 pub(crate) struct Authenticate<S> {
     pub(crate) inner: S,
     pub(crate) middleware: Arc<Middleware>,
+    /// Counts requests without a valid token.
+    pub(crate) failures: Arc<RateLimiter>,
 }
 
 impl<S> Service<Request> for Authenticate<S>
@@ -76,7 +90,7 @@ where
         if request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public) {
             return self.inner.call(request).boxed();
         }
-        let middleware = Arc::clone(&self.middleware);
+        let (middleware, failures) = (Arc::clone(&self.middleware), Arc::clone(&self.failures));
         // The service that is ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
@@ -87,7 +101,12 @@ where
                     request.extensions_mut().insert(principal);
                     inner.call(request).await
                 }
-                Err(error) => Ok(middleware.unauthenticated(error).into_response()),
+                Err(error) if error.error.code == Code::Unauthorized => {
+                    let auth = json!({ "header": API_KEY, "query": middleware.token_param });
+                    let client = client_address(&request, &middleware.trusted_proxies);
+                    Ok(failures.count_failure(client, middleware.clock.now(), error.error.with("auth", auth)))
+                }
+                Err(error) => Ok(ApiError(error).into_response()),
             }
         }
         .boxed()
@@ -99,16 +118,6 @@ impl Middleware {
     fn token(&self, headers: &HeaderMap, uri: &Uri) -> Option<String> {
         let in_query = || query::value(uri, &self.token_param).and_then(|token| filled(&token));
         header_token(headers).or_else(in_query)
-    }
-
-    /// The error for a request that did not authenticate, with where a token is expected.
-    fn unauthenticated(&self, error: OperationError) -> ApiError {
-        let OperationError { error: refusal, .. } = &error;
-        if refusal.code != Code::Unauthorized {
-            return ApiError(error);
-        }
-        let auth = json!({ "header": API_KEY, "query": self.token_param });
-        ApiError(OperationError { error: refusal.clone().with("auth", auth), ..error })
     }
 }
 

@@ -58,11 +58,17 @@ where
 type CompressedFuture<S> = <Compression<S, IsLargeJson> as Service<Request>>::Future;
 type CompressedResponse = axum::http::Response<CompressionBody<Body>>;
 
-/// The response with a body like that of any other. `Vary` leaves it if it was not compressed: it is for caches, and every JSON
-/// response is `no-store`.
+/// The response with a body like that of any other. If it was not compressed, it does not vary by encoding: that is for caches,
+/// and every JSON response is `no-store`.
 fn boxed(mut response: CompressedResponse) -> Response {
-    if !response.headers().contains_key(header::CONTENT_ENCODING) {
-        response.headers_mut().remove(header::VARY);
+    let headers = response.headers_mut();
+    if !headers.contains_key(header::CONTENT_ENCODING)
+        && let header::Entry::Occupied(vary) = headers.entry(header::VARY)
+    {
+        let kept: Vec<_> = vary.remove_entry_mult().1.filter(|value| value != "accept-encoding").collect();
+        for value in kept {
+            headers.append(header::VARY, value);
+        }
     }
     response.map(Body::new)
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::answer;
+use crate::observe::REQUEST_ID;
 
 /// An error response. Its body names the request id, so the middleware renders it ([`render`]).
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ pub const fn status_of(code: Code) -> StatusCode {
         Code::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         Code::Forbidden | Code::PlanFeatureDisabled => StatusCode::FORBIDDEN,
         Code::NotFound | Code::UnsupportedAction => StatusCode::NOT_FOUND,
-        Code::IdempotencyKeyConflict | Code::Conflict => StatusCode::CONFLICT,
+        Code::IdempotencyKeyConflict | Code::Conflict | Code::CursorAhead => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::OperatorOverrideBlocked => StatusCode::LOCKED,
         Code::RateLimited | Code::ModerationBlocked => StatusCode::TOO_MANY_REQUESTS,
@@ -109,6 +110,19 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
     let correlation_id = error.correlation_id.or_else(in_details);
     answer::insert_id(headers, answer::CORRELATION_ID, correlation_id.as_ref());
     rendered
+}
+
+/// What `ERR_UNAVAILABLE` looks like outside of the middleware; `replaced` is the response that it is sent instead of.
+pub(crate) fn unavailable_instead(replaced: &Response, message: &str) -> Response {
+    let id = replaced.headers().get(REQUEST_ID);
+    let mut response = render(
+        ApiError::unavailable(message).into_response(),
+        id.and_then(|id| id.to_str().ok()).unwrap_or_default(),
+    );
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    response
 }
 
 /// The response of a handler; an internal error if it panics, which the process's panic hook has logged.

@@ -8,10 +8,13 @@ use axum::http::{Method, Uri};
 use ipnet::IpNet;
 use tower::ServiceBuilder;
 use tower::layer::layer_fn;
+use tower_http::validate_request::ValidateRequestHeaderLayer;
 use uuid::Uuid;
 
-use crate::auth::{Authenticate, Authenticator};
+use crate::auth::{Authenticate, Authenticator, MAX_FAILURES_PER_MIN};
+use crate::browser_policy::BrowserPolicy;
 use crate::compression::CompressLarge;
+use crate::cross_origin::CheckOrigin;
 use crate::error::{self, ApiError};
 use crate::metrics::HttpMetrics;
 use crate::observe::Observe;
@@ -44,6 +47,8 @@ pub struct Middleware {
     pub authenticator: Arc<dyn Authenticator>,
     /// The query parameter that may hold a token.
     pub token_param: String,
+    /// Which host names the server answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// Counts requests.
     pub limiter: RateLimiter,
     /// The proxies whose `x-forwarded-for` is trusted.
@@ -60,13 +65,19 @@ impl Middleware {
     /// Puts the middleware around every route of a router, and around the errors for requests that match no route.
     pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let shared = Arc::new(self);
-        let [observing, limiting, authenticating] = [(); 3].map(|()| Arc::clone(&shared));
+        let failures = Arc::new(RateLimiter::new(MAX_FAILURES_PER_MIN, None));
+        let [observing, checking, authenticating, limiting] = [(); 4].map(|()| Arc::clone(&shared));
         router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
             ServiceBuilder::new()
                 .layer(layer_fn(CompressLarge::new))
                 .layer(layer_fn(move |inner| Observe { inner, middleware: Arc::clone(&observing) }))
+                .layer(ValidateRequestHeaderLayer::custom(CheckOrigin(checking)))
+                .layer(layer_fn(move |inner| Authenticate {
+                    inner,
+                    middleware: Arc::clone(&authenticating),
+                    failures: Arc::clone(&failures),
+                }))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
-                .layer(layer_fn(move |inner| Authenticate { inner, middleware: Arc::clone(&authenticating) }))
                 .map_future(error::catch_panic),
         )
     }

@@ -14,11 +14,13 @@ use tracing::field::Empty;
 use tracing::{Instrument, Level, Span};
 
 use crate::answer::CORRELATION_ID;
+use crate::browser_policy::other_site;
+use crate::cross_origin::protect;
 use crate::error;
 use crate::metrics::method_name;
 use crate::middleware::{Middleware, RouteTraits};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is accepted from a client, in bytes.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -29,9 +31,13 @@ pub(crate) struct RequestContext {
     id: HeaderValue,
     /// The traits of the matched route.
     pub(crate) route: RouteTraits,
+    /// The origin of the page that sends it, if the settings allow it.
+    pub(crate) allowed_origin: Option<HeaderValue>,
+    /// Whether a page of another origin sends it.
+    is_from_foreign_page: bool,
 }
 
-/// Gives a request its id, runs it in a span of the level `debug`, renders its error, and counts it. An internal error is logged
+/// Gives a request its id, runs it in a span of the level `debug`, renders its error, protects the response, and counts it. An internal error is logged
 /// with its request id whatever the level.
 ///
 /// It is one service because every layer costs every request: with those of `tower_http` for request ids and for panics, which
@@ -90,18 +96,16 @@ impl Observation {
             status = Empty,
             duration_ms = Empty,
         );
+        let allowed_origin = middleware.browsers.allowed_origin(request.headers()).cloned();
+        let is_from_foreign_page = allowed_origin.is_none() && other_site(request.headers()).is_some();
+        let context = RequestContext { id, route, allowed_origin, is_from_foreign_page };
         let began = middleware.clock.stopwatch();
-        Self {
-            middleware: Arc::clone(middleware),
-            method,
-            context: RequestContext { id, route },
-            began,
-            span,
-        }
+        Self { middleware: Arc::clone(middleware), method, context, began, span }
     }
 
     fn end(self, response: Response) -> Response {
-        let Self { middleware, method, context: RequestContext { id, route }, began, span } = self;
+        let Self { middleware, method, context, began, span } = self;
+        let RequestContext { id, route, allowed_origin, .. } = context;
         let took = middleware.clock.stopwatch() - began;
         middleware.metrics.count(method, route, response.status(), took);
         if !span.is_disabled() {
@@ -118,7 +122,9 @@ impl Observation {
             tracing::error!(request_id = id_text, method, route, "a request ended with an internal error");
         }
         let mut response = error::render(response, id_text);
-        response.headers_mut().insert(REQUEST_ID, id);
+        let headers = response.headers_mut();
+        headers.insert(REQUEST_ID, id);
+        protect(headers, allowed_origin, !middleware.browsers.allowed_origins.is_empty());
         response
     }
 }
@@ -140,6 +146,12 @@ fn usable_id(headers: &HeaderMap) -> Option<HeaderValue> {
 pub fn request_id(extensions: &Extensions) -> String {
     let id = extensions.get::<RequestContext>().and_then(|context| context.id.to_str().ok());
     id.unwrap_or_default().to_owned()
+}
+
+/// Whether a page of another origin sends the request, as browsers report it, which the settings do not name: it must have no
+/// effect that the page's visitor did not ask for.
+pub fn is_from_foreign_page(extensions: &Extensions) -> bool {
+    extensions.get::<RequestContext>().is_some_and(|context| context.is_from_foreign_page)
 }
 
 /// Adds to the current request's span which tenant, room and actor the request names.

@@ -26,7 +26,8 @@ use crate::observe::RequestContext;
 
 /// The length of a window, in milliseconds.
 const WINDOW_MS: i64 = 60_000;
-/// The most windows in memory; past it, further clients share one window per route.
+/// The most windows in memory. When all of them are in use, all start over: the table refuses no new client, and a client that
+/// fills it to get a new window sends more requests than it gains.
 const MAX_WINDOWS: usize = 100_000;
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -37,7 +38,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// Which window a request counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct WindowKey {
-    client: Option<IpAddr>,
+    client: IpAddr,
     method: &'static str,
     route: &'static str,
 }
@@ -64,8 +65,8 @@ struct RateLimitStatus {
     remaining: u64,
     /// When the window ends, in whole seconds since the epoch, rounded up.
     reset_epoch_seconds: i64,
-    /// Whole seconds until then, rounded up; at least 1.
-    retry_after_seconds: i64,
+    /// Milliseconds until then; at least 1.
+    retry_after_ms: i64,
 }
 
 /// Counts a request, and refuses it past the limit. The headers of every counted response hold what is left of the limit.
@@ -111,23 +112,29 @@ where
     }
 }
 
+/// Whole seconds, rounded up.
+const fn seconds(ms: i64) -> i64 {
+    ms.div_euclid(1_000) + (ms.rem_euclid(1_000) > 0) as i64
+}
+
 impl RateLimitStatus {
     fn refusal(&self) -> ApiError {
         let error = DomainError::new(Code::RateLimited)
             .with("limit", self.limit)
-            .with("resetEpochSeconds", self.reset_epoch_seconds);
-        let retry_after_seconds = Some(self.retry_after_seconds);
+            .with("resetEpochSeconds", self.reset_epoch_seconds)
+            .with("retryAfterMs", self.retry_after_ms);
+        let retry_after_seconds = Some(seconds(self.retry_after_ms));
         ApiError(OperationError { retry_after_seconds, ..error.into() })
     }
 
     fn add_headers(&self, headers: &mut HeaderMap) {
-        let Self { limit, remaining, reset_epoch_seconds, retry_after_seconds, .. } = *self;
+        let Self { limit, remaining, reset_epoch_seconds, retry_after_ms, .. } = *self;
         headers.insert(LIMIT, limit.into());
         headers.insert(REMAINING, remaining.into());
         headers.insert(RESET, reset_epoch_seconds.into());
         let texts = [
             (RATE_LIMIT_POLICY, format!("\"default\";q={limit};w=60")),
-            (RATE_LIMIT, format!("\"default\";r={remaining};t={retry_after_seconds}")),
+            (RATE_LIMIT, format!("\"default\";r={remaining};t={}", seconds(retry_after_ms))),
         ];
         for (name, text) in texts {
             if let Ok(value) = HeaderValue::try_from(text) {
@@ -195,37 +202,41 @@ impl RateLimiter {
         now: Timestamp,
     ) -> RateLimitStatus {
         let mut windows = self.windows.lock();
-        let window = windows.window(WindowKey { client: Some(client), method, route }, now);
+        let window = windows.window(WindowKey { client, method, route }, now);
         window.used += 1;
         let (used, ends_at) = (window.used, window.ends_at);
         self.status(used, ends_at, now)
     }
 
+    /// Counts a request that failed, by its client only. Responds with its error, and past the limit with that of the limit.
+    pub(crate) fn count_failure(&self, client: IpAddr, now: Timestamp, error: DomainError) -> Response {
+        let status = self.count_locally(client, "", "", now);
+        let error = if status.is_allowed { error.into() } else { status.refusal() };
+        let mut response = error.into_response();
+        status.add_headers(response.headers_mut());
+        response
+    }
+
     fn status(&self, used: u64, ends_at: Timestamp, now: Timestamp) -> RateLimitStatus {
-        let ends_at_ms = ends_at.as_millis();
-        let ceil = |ms: i64| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0);
         RateLimitStatus {
             is_allowed: used <= self.limit,
             limit: self.limit,
             remaining: self.limit.saturating_sub(used),
-            reset_epoch_seconds: ceil(ends_at_ms),
-            retry_after_seconds: ceil(ends_at_ms - now.as_millis()).max(1),
+            reset_epoch_seconds: seconds(ends_at.as_millis()),
+            retry_after_ms: (ends_at.as_millis() - now.as_millis()).max(1),
         }
     }
 }
 
 impl Windows {
     fn window(&mut self, key: WindowKey, now: Timestamp) -> &mut Window {
-        let due = now.as_millis() - self.swept_at.as_millis() >= WINDOW_MS;
-        if due || self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key) {
-            // When the map is full, another sweep right away would free little: once a second is enough.
-            if due || now.as_millis() - self.swept_at.as_millis() >= 1_000 {
-                self.open.retain(|_, window| window.ends_at > now);
-                self.swept_at = now;
-            }
+        if now.as_millis() - self.swept_at.as_millis() >= WINDOW_MS {
+            self.open.retain(|_, window| window.ends_at > now);
+            self.swept_at = now;
         }
-        let full = self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key);
-        let key = if full { WindowKey { client: None, ..key } } else { key };
+        if self.open.len() >= MAX_WINDOWS && !self.open.contains_key(&key) {
+            self.open.clear();
+        }
         let fresh = Window { ends_at: now.plus_ms(WINDOW_MS), used: 0 };
         let window = self.open.entry(key).or_insert(fresh);
         if window.ends_at <= now {
@@ -247,12 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn rate_limit_windows_are_bounded_however_many_clients_there_are() {
+    fn rate_limit_windows_are_bounded_and_refuse_no_new_client() {
         let limiter = RateLimiter::new(1, None);
-        for number in 0..(MAX_WINDOWS as u32 + 1_000) {
-            limiter.count_locally(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+        for number in 0..2 * MAX_WINDOWS as u32 {
+            let status = limiter.count_locally(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+            assert!(status.is_allowed, "client {number}");
         }
-        assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS + 1);
+        assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS);
         limiter.count_locally(NOVA, "GET", "/a", at(WINDOW_MS + 1));
         assert_eq!(limiter.windows.lock().open.len(), 1);
     }

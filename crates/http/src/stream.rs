@@ -62,6 +62,9 @@ impl<S: Subscriber> Rendering<S> {
                 Some(head)
             }
             StreamItem::Gap { from, to } => control("gap", json!({ "fromCursor": from, "toCursor": to })),
+            StreamItem::Reset { log, reason } => {
+                control("reset", json!({ "head": log.head, "logId": log.log_id, "reason": reason }))
+            }
             StreamItem::Heartbeat { cursor, at } => {
                 control("heartbeat", json!({ "cursor": cursor, "ts": at.as_millis() }))
             }

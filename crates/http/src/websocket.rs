@@ -4,14 +4,13 @@
 //! between. Of what a client sends, only control frames have an effect.
 
 use std::io::{self, Cursor};
-use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Code, DomainError};
+use agentcafe_domain::kernel::DomainError;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,13 +19,11 @@ use futures_util::{Stream, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, split};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-use crate::auth::Token;
 use crate::error::ApiError;
 use crate::frames::close_frame;
 
@@ -42,11 +39,10 @@ const MIN_SILENCE: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PING: [u8; 2] = [0x89, 0];
 
-/// What an upgraded connection keeps of the server: its entry among the open connections, and its permit.
+/// What an upgraded connection keeps of the server: its entry among the open connections.
 #[derive(Clone)]
 pub(crate) struct ServerConnection {
     pub(crate) open: TaskTracker,
-    pub(crate) permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// A valid WebSocket handshake.
@@ -54,7 +50,6 @@ pub struct Upgrade {
     connection: ServerConnection,
     upgraded: OnUpgrade,
     accept_key: HeaderValue,
-    is_cross_origin: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Upgrade {
@@ -77,13 +72,12 @@ impl<S: Sync> FromRequestParts<S> for Upgrade {
         let (Ok(16), Ok(accept_key)) = (STANDARD.decode(key).map(|nonce| nonce.len()), accept_key) else {
             return invalid("sec-websocket-key", "sec-websocket-key must be 16 bytes in base64");
         };
-        let is_cross_origin = is_cross_origin(headers);
         let upgraded = parts.extensions.remove::<OnUpgrade>();
         let connection = parts.extensions.get::<ServerConnection>().cloned();
         let (Some(upgraded), Some(connection)) = (upgraded, connection) else {
             return invalid("upgrade", "this connection cannot be upgraded");
         };
-        Ok(Self { connection, upgraded, accept_key, is_cross_origin })
+        Ok(Self { connection, upgraded, accept_key })
     }
 }
 
@@ -93,33 +87,10 @@ fn lists(headers: &HeaderMap, header: HeaderName, word: &str) -> bool {
     lists.flat_map(|list| list.split(',')).any(|listed| listed.trim().eq_ignore_ascii_case(word))
 }
 
-/// Whether a page of another origin than this server's opens the connection, as browsers report it.
-fn is_cross_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
-    let origin = origin.and_then(|origin| Some(origin.authority()?.as_str().to_ascii_lowercase()));
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase);
-    origin.is_none() || origin != host
-}
-
 impl Upgrade {
-    /// Refuses pages of other origins where no token is required: browsers let any page open a WebSocket to any server, and
-    /// read from it.
-    ///
-    /// # Errors
-    /// `ERR_FORBIDDEN {field: "origin"}`.
-    pub fn check_origin(&self, token: &Token) -> Result<(), ApiError> {
-        if token.required.is_some() || !self.is_cross_origin {
-            return Ok(());
-        }
-        let error = DomainError::new(Code::Forbidden);
-        let message = "pages of other origins may connect only to a server that requires a token";
-        Err(error.saying(message).with("field", "origin").into())
-    }
-
     /// The response to the handshake. After it, the client gets the frames, and a ping at each interval.
     pub fn response(self, frames: impl Stream<Item = Bytes> + Send + 'static, ping: Duration) -> Response {
-        let Self { connection: ServerConnection { open, permit }, upgraded, accept_key, .. } = self;
+        let Self { connection: ServerConnection { open }, upgraded, accept_key } = self;
         open.spawn(async move {
             let ended = match upgraded.await {
                 Ok(upgraded) => run(TokioIo::new(upgraded), frames, ping).await,
@@ -128,7 +99,6 @@ impl Upgrade {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a WebSocket ended");
             }
-            drop(permit);
         });
         let mut response = (StatusCode::SWITCHING_PROTOCOLS, Body::empty()).into_response();
         let headers = response.headers_mut();
@@ -225,26 +195,6 @@ mod tests {
 
     use super::*;
     use crate::frames::StreamProtocol;
-
-    /// A page's origin (RFC 6454) is that of the server, or it is another one.
-    #[test]
-    fn websocket_origin_is_compared_with_the_host() {
-        let cases = [
-            (None, "127.0.0.1:3850", false),
-            (Some("http://127.0.0.1:3850"), "127.0.0.1:3850", false),
-            (Some("https://Cafe.example"), "cafe.example", false),
-            (Some("http://127.0.0.1:3851"), "127.0.0.1:3850", true),
-            (Some("null"), "127.0.0.1:3850", true),
-        ];
-        for (origin, host, want) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().unwrap());
-            }
-            assert_eq!(is_cross_origin(&headers), want, "{origin:?} {host}");
-        }
-    }
 
     const PING_INTERVAL: Duration = Duration::from_millis(2);
 

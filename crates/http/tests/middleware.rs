@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token, answer};
+use agentcafe_http::{BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token, answer};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -62,6 +62,10 @@ fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
         routes: traits,
         authenticator: Arc::new(token.clone()),
         token_param: token.query_param,
+        browsers: BrowserPolicy {
+            allowed_hosts: Vec::new(),
+            allowed_origins: vec!["http://localhost:5173".to_owned()],
+        },
         limiter: RateLimiter::new(limit, None),
         trusted_proxies: Vec::new(),
         clock,
@@ -78,8 +82,8 @@ fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
 }
 
 async fn send(server: &Router, path: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, Vec<u8>) {
-    let request =
-        headers.iter().fold(Request::get(path), |request, (name, value)| request.header(*name, *value));
+    let request = Request::get(path).header("host", "cafe.example");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let request = request.body(Body::empty()).expect("the request is valid");
     let (parts, body) =
         server.clone().oneshot(request).await.expect("every request is answered").into_parts();
@@ -136,7 +140,8 @@ async fn compression_is_for_large_json_and_clients_that_accept_gzip() {
         assert_eq!(headers.remove("content-encoding").is_some(), is_compressed, "{path} {accepted}");
         if is_compressed {
             assert!(body.len() < plain.len() / 10, "{} bytes", body.len());
-            assert_eq!(headers.remove("vary").expect("it varies"), "accept-encoding");
+            assert_eq!(headers.remove("vary").expect("it varies"), "origin");
+            plain_headers.remove("vary");
             plain_headers.remove("content-length");
             let mut unpacked = Vec::new();
             GzDecoder::new(&body[..]).read_to_end(&mut unpacked).expect("it is gzip");
@@ -146,20 +151,53 @@ async fn compression_is_for_large_json_and_clients_that_accept_gzip() {
     }
 }
 
-/// A request is counted before its token is checked, and unknown paths need a token too.
+/// A request is counted after its token is checked. Failures have a limit of their own, which keeps no valid token out. Unknown
+/// paths need a token, too. Every error has the headers of a limit.
 #[tokio::test]
-async fn middleware_checks_the_limit_then_the_token_then_the_route() {
+async fn middleware_checks_the_token_then_the_limit_then_the_route() {
     let (server, _) = server(2);
+    let token = &[("x-api-key", "secret")][..];
     for (path, headers, statuses) in [
-        ("/small", &[][..], [401, 401, 429]),
-        ("/nowhere", &[], [401, 401, 429]),
-        ("/panic", &[("x-api-key", "secret")], [500, 500, 429]),
+        ("/small", &[][..], &[401; 20][..]),
+        ("/nowhere", &[("x-api-key", "wrong")], &[401; 10]),
+        ("/small", &[], &[429; 2]),
+        ("/small", token, &[200, 200, 429]),
+        ("/nowhere", token, &[404, 404, 429]),
+        ("/panic", &[], &[500, 500, 429]),
     ] {
         for status in statuses {
             let (got, headers, body) = send(&server, path, headers).await;
-            assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));
+            assert_eq!(got.as_u16(), *status, "{path} {}", String::from_utf8_lossy(&body));
             assert!(headers.contains_key("x-ratelimit-remaining"), "{path} {headers:?}");
         }
+    }
+}
+
+/// Whatever the response is: a success, an error of a layer or of the router, a panic, a stream.
+#[tokio::test]
+async fn responses_say_what_browsers_may_do_with_them() {
+    let (server, _) = server(1);
+    let (own, allowed) = (&[][..], &[("origin", "http://localhost:5173")][..]);
+    for (path, headers, status) in [
+        ("/small", own, 401),
+        ("/large", own, 200),
+        ("/stream", allowed, 200),
+        ("/stream", allowed, 429),
+        ("/panic", allowed, 500),
+        ("/small", allowed, 401),
+        ("/large", &[("host", "again")], 400),
+        ("/large", &[("origin", "http://evil.example")], 429),
+    ] {
+        let (got, response, _) = send(&server, path, headers).await;
+        assert_eq!(got.as_u16(), status, "{path} {headers:?}");
+        assert_eq!(response["x-content-type-options"], "nosniff");
+        assert_eq!(response["referrer-policy"], "no-referrer");
+        let is_allowed = headers == allowed;
+        let readers = if is_allowed { "cross-origin" } else { "same-origin" };
+        assert_eq!(response["cross-origin-resource-policy"], readers, "{path} {headers:?}");
+        let origin = response.get("access-control-allow-origin").map(|origin| origin.to_str().unwrap());
+        assert_eq!(origin, is_allowed.then_some("http://localhost:5173"), "{path} {headers:?}");
+        assert_eq!(response["vary"], "origin");
     }
 }
 
@@ -179,7 +217,8 @@ async fn rate_limit_window_allows_its_limit_until_it_ends() {
     ] {
         clock.0.store(ms, Ordering::Relaxed);
         let client = ConnectInfo(SocketAddr::from(([127, 0, 0, client], 1)));
-        let request = Request::get(path).extension(client).body(Body::empty()).expect("the request is valid");
+        let request = Request::get(path).header("host", "cafe.example").extension(client);
+        let request = request.body(Body::empty()).expect("the request is valid");
         let response = server.clone().oneshot(request).await.expect("every request is answered");
         assert_eq!(
             (response.status().as_u16(), response.headers()[header].as_bytes()),

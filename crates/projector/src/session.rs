@@ -55,6 +55,8 @@ pub(crate) struct Session<'a> {
     applied: Sequence,
     /// The highest sequence that the log is known to have.
     head: Sequence,
+    /// The log that the cursor is of, as Redis has it.
+    log_id: Option<String>,
     flush_at: Option<Instant>,
 }
 
@@ -69,8 +71,9 @@ impl<'a> Session<'a> {
             read_models.clear(&projector.name, LOCK_TTL).await?;
             projector.status.change(|state| state.rebuilds += 1);
         }
+        let log_id = read_models.log_id().await?;
         let applied = stored.unwrap_or(projector.settings.start_cursor);
-        let options = StreamOptions { known_head: applied, ..projector.settings.stream_options(applied) };
+        let options = StreamOptions { log_id: log_id.clone(), ..projector.settings.stream_options(applied) };
         let stream = EventStream::new(projector.settings.api.clone(), options);
         let mut rooms = Rooms::default();
         let present = read_models.present().await?;
@@ -88,7 +91,17 @@ impl<'a> Session<'a> {
             state.cursor = applied;
             state.rooms = count;
         });
-        Ok(Self { projector, read_models, stream, rooms, stored, applied, head: applied, flush_at: None })
+        Ok(Self {
+            projector,
+            read_models,
+            stream,
+            rooms,
+            stored,
+            applied,
+            head: applied,
+            log_id,
+            flush_at: None,
+        })
     }
 
     /// Projects until the session ends.
@@ -127,8 +140,12 @@ impl<'a> Session<'a> {
     async fn apply(&mut self, update: StreamUpdate) -> Result<(), SessionEnd> {
         let status = &self.projector.status;
         match update {
-            StreamUpdate::Connected { head, .. } => {
+            StreamUpdate::Connected { head, log_id, .. } => {
                 self.head = self.head.max(head);
+                if let Some(log_id) = log_id.filter(|log_id| self.log_id.as_ref() != Some(log_id)) {
+                    self.read_models.set_log_id(&log_id).await?;
+                    self.log_id = Some(log_id);
+                }
                 status.change(|state| state.connected(head));
             }
             StreamUpdate::Events(events) => return self.apply_events(events).await,
@@ -141,8 +158,8 @@ impl<'a> Session<'a> {
                 tracing::error!(%from, %to, "the API skipped events");
                 return Err(SessionEnd::Rebuild("events are missing"));
             }
-            StreamUpdate::LogReplaced { head } => {
-                tracing::warn!(%head, "the log is shorter than before");
+            StreamUpdate::LogReplaced { head, log_id } => {
+                tracing::warn!(%head, log_id, "the cursor is not of this log");
                 return Err(SessionEnd::Rebuild("the log was replaced"));
             }
             StreamUpdate::Disconnected(error) => {

@@ -1,13 +1,14 @@
 //! The log of the source as far as it was received: its newest events, its rooms, and a way to read older events.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use agentcafe_client::ReceivedEvent;
 use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    EventFilter, EventPage, EventQuery, Fanout, Log, LoggedEvent, PageFuture, ReadError, RecentEvents,
+    EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageFuture, ReadError,
+    RecentEvents,
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -33,6 +34,12 @@ pub(crate) struct LogMirror {
     loading: Mutex<()>,
     is_caught_up: watch::Sender<bool>,
     has_unknown_events: AtomicBool,
+    /// The head of the source when it was last connected; its log may end with sequences without an event.
+    source_head: AtomicU64,
+    /// The id of the source's log, once it is known.
+    log_id: OnceLock<String>,
+    /// The log that replaced this one.
+    replaced_by: OnceLock<LogPosition>,
     /// The cache of frames that clients share.
     pub(crate) fanout: Arc<Fanout>,
     /// Cancelled when another mirror replaces this one, or the service stops.
@@ -93,6 +100,9 @@ impl LogMirror {
             loading: Mutex::default(),
             is_caught_up: watch::Sender::new(false),
             has_unknown_events: AtomicBool::new(false),
+            source_head: AtomicU64::default(),
+            log_id: OnceLock::new(),
+            replaced_by: OnceLock::new(),
             fanout: Arc::default(),
             ended,
         })
@@ -101,6 +111,43 @@ impl LogMirror {
     /// Everything up to here was received.
     pub(crate) fn head(&self) -> Sequence {
         self.recent_events.head()
+    }
+
+    /// The log of the source, as far as it is known.
+    pub(crate) fn log_position(&self) -> LogPosition {
+        let head = self.head().max(Sequence(self.source_head.load(Ordering::Relaxed)));
+        LogPosition { head, log_id: self.log_id().unwrap_or_default().to_owned() }
+    }
+
+    /// The id of the log, if it is known.
+    pub(crate) fn log_id(&self) -> Option<&str> {
+        self.log_id.get().map(String::as_str)
+    }
+
+    /// Keeps what the source said about its log.
+    pub(crate) fn set_source_log(&self, head: Sequence, log_id: Option<String>) {
+        self.source_head.fetch_max(head.0, Ordering::Relaxed);
+        if let Some(log_id) = log_id {
+            self.log_id.get_or_init(|| log_id);
+        }
+    }
+
+    /// Waits until an event with this sequence, or a later one, was received.
+    pub(crate) async fn wait_for(&self, sequence: Sequence) {
+        let mut head = self.recent_events.subscribe(&EventFilter::default());
+        // The sender lives as long as the mirror.
+        let _ = head.wait_for(|head| head.last >= sequence).await;
+    }
+
+    /// Ends all streams: this log was replaced by another.
+    pub(crate) fn replace_by(&self, log: LogPosition) {
+        let _ = self.replaced_by.set(log);
+        self.ended.cancel();
+    }
+
+    /// The log that replaced this one, if one did.
+    pub(crate) fn replaced_by(&self) -> Option<&LogPosition> {
+        self.replaced_by.get()
     }
 
     /// The time of the newest event.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Sequence, Timestamp};
-use agentcafe_eventlog::LogStream;
+use agentcafe_eventlog::{LastEventId, LogStream};
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
     ApiError, RouteTraits, StreamProtocol, answer, observe, query, request_id, sse, stream as event_stream,
@@ -69,7 +69,6 @@ async fn socket(
     upgrade: Upgrade,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    upgrade.check_origin(&service.settings.token)?;
     let frames = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
     Ok(upgrade.response(frames, service.settings.heartbeat))
 }
@@ -83,17 +82,22 @@ async fn open_stream(
 ) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
     let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
     observe::record_ids(|| query.ids());
-    let cursor = query.cursor(sse::last_event_id(headers)?);
+    let last_event_id = sse::last_event_id(headers);
+    let reader = query.reader(last_event_id);
     let permit = Arc::clone(&service.permits).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;
         ApiError::unavailable(&format!("all {limit} streams are taken (REALTIME_MAX_CLIENTS)"))
     })?;
     let mirror = service.mirror();
     let (tenant, room) = &query.room;
-    let ready = json!({ "tenantId": tenant, "roomId": room, "requestId": request_id(extensions) });
-    let start = stream_start(service, &mirror, &query, cursor, ready).await?;
+    let ready = json!({
+        "tenantId": tenant, "roomId": room, "requestId": request_id(extensions),
+        "lastEventIdIgnored": last_event_id == LastEventId::Foreign,
+    });
+    let (start, is_checked) = stream_start(service, &mirror, &query, &reader, ready).await?;
+    let unchecked = (!is_checked).then_some(reader);
     let (hub, filter) = (service.stream_hub(&mirror), query.filter());
-    let subscriber = service.subscribers.subscribe(query.room, permit);
+    let subscriber = service.subscribers.subscribe(query.room, Arc::clone(&mirror), unchecked, permit);
     let stream = LogStream::open(hub, mirror, filter, start, subscriber);
     Ok(event_stream::frames(stream, protocol, service.http_metrics().clone()))
 }

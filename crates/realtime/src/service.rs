@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
-use agentcafe_eventlog::StreamHub;
-use agentcafe_http::{HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
+use agentcafe_eventlog::{LogPosition, StreamHub};
+use agentcafe_http::{BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -30,6 +30,8 @@ pub struct RealtimeSettings {
     pub source_silence: Duration,
     /// The token that requests must carry.
     pub token: Token,
+    /// Which host names the service answers to, and which web pages may use it.
+    pub browsers: BrowserPolicy,
     /// The interval of heartbeats.
     pub heartbeat: Duration,
     /// The most events of a room in memory.
@@ -110,6 +112,7 @@ impl Service {
             routes,
             authenticator: Arc::new(self.settings.token.clone()),
             token_param: self.settings.token.query_param.clone(),
+            browsers: self.settings.browsers.clone(),
             limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&self.clock),
@@ -123,11 +126,11 @@ impl Service {
         Arc::clone(&self.mirror.read())
     }
 
-    /// Starts over with another log. The streams of the old one end, and their clients reconnect.
-    pub(crate) fn replace_mirror(&self) {
+    /// Starts over with another log. The streams of the old one end with a reset.
+    pub(crate) fn replace_mirror(&self, log: LogPosition) {
         let empty = LogMirror::new(&self.settings, self.stopping.child_token());
         let old = std::mem::replace(&mut *self.mirror.write(), empty);
-        old.ended.cancel();
+        old.replace_by(log);
     }
 
     /// What all streams of a log share.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agentcafe_client::{Backoff, EventStream, Start, StreamOptions, StreamUpdate};
 use agentcafe_domain::kernel::Sequence;
+use agentcafe_eventlog::LogPosition;
 use parking_lot::Mutex;
 
 use crate::service::Service;
@@ -70,7 +71,8 @@ pub(crate) async fn run(service: Arc<Service>) {
         };
         let mirror = service.mirror();
         match update {
-            StreamUpdate::Connected { head, .. } => {
+            StreamUpdate::Connected { head, log_id, .. } => {
+                mirror.set_source_log(head, log_id);
                 service.source_status.set_connected();
                 tracing::info!(%head, "the source is connected");
                 target = Some(head);
@@ -88,9 +90,9 @@ pub(crate) async fn run(service: Arc<Service>) {
                 tracing::error!(%from, %to, "the source skipped events");
                 received = to;
             }
-            StreamUpdate::LogReplaced { head } => {
+            StreamUpdate::LogReplaced { head, log_id } => {
                 tracing::warn!(%head, "the source has another log than before: starting over");
-                service.replace_mirror();
+                service.replace_mirror(LogPosition { head, log_id: log_id.unwrap_or_default() });
                 (target, received) = (None, Sequence::START);
             }
             StreamUpdate::Disconnected(error) => {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Fields, LIMIT, STREAM_CURSOR, Sequence,
-    TENANT_ID, TYPES, TenantId,
+    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Fields, LIMIT, LOG_ID, STREAM_CURSOR,
+    Sequence, TENANT_ID, TYPES, TenantId,
 };
-use agentcafe_eventlog::{Backlog, EventFilter, StreamItem, StreamStart};
+use agentcafe_eventlog::{
+    Backlog, EventFilter, LastEventId, ReaderPosition, ResetReason, StreamItem, StreamStart,
+};
 use agentcafe_http::ApiError;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -26,6 +28,8 @@ const REPLAY: usize = 300;
 const MAX_REPLAY: usize = 1_000;
 /// How long a client waits while the service receives the log after its start.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an event that the API has already shown may take to arrive.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The parameters of a room's stream.
 pub(crate) struct RoomStreamQuery {
@@ -34,6 +38,8 @@ pub(crate) struct RoomStreamQuery {
     types: Vec<String>,
     requested_cursor: Option<Cursor>,
     limit: Option<usize>,
+    log_id: Option<String>,
+    continues_after_reset: bool,
 }
 
 impl RoomStreamQuery {
@@ -52,6 +58,8 @@ impl RoomStreamQuery {
             types: fields.names(TYPES),
             requested_cursor: fields.cursor(STREAM_CURSOR)?,
             limit: fields.text(LIMIT)?.is_some().then_some(limit),
+            log_id: fields.trimmed_text(LOG_ID)?,
+            continues_after_reset: fields.continues_after_reset()?,
         })
     }
 
@@ -66,17 +74,18 @@ impl RoomStreamQuery {
         }
     }
 
-    /// The client's cursor; none if it connects for the first time.
-    pub(crate) fn cursor(&self, resume_after: Option<Sequence>) -> Option<Sequence> {
+    /// The client's position; without a cursor if it connects for the first time.
+    pub(crate) fn reader(&self, last_event_id: LastEventId) -> ReaderPosition {
         let cursor = match self.requested_cursor {
             Some(Cursor::After(cursor)) => Some(cursor),
             Some(Cursor::Latest) | None => None,
         };
-        cursor.max(resume_after).filter(|cursor| *cursor > Sequence::START)
+        let cursor = cursor.max(last_event_id.sequence()).filter(|cursor| *cursor > Sequence::START);
+        ReaderPosition { cursor, log_id: self.log_id.clone() }
     }
 }
 
-/// How the stream of a client begins. `ready` is the data of its `ready` message.
+/// How the stream of a client begins, and whether its cursor was checked. `ready` is the data of its `ready` message.
 ///
 /// # Errors
 /// The log was not received yet, or the API does not answer for an evicted room.
@@ -84,18 +93,27 @@ pub(crate) async fn stream_start(
     service: &Service,
     mirror: &Arc<LogMirror>,
     query: &RoomStreamQuery,
-    cursor: Option<Sequence>,
-    ready: Value,
-) -> Result<StreamStart, ApiError> {
+    reader: &ReaderPosition,
+    mut ready: Value,
+) -> Result<(StreamStart, bool), ApiError> {
+    let cursor = reader.cursor;
     let mut caught_up = mirror.watch_caught_up();
     let is_late = timeout(CATCH_UP_TIMEOUT, caught_up.wait_for(|caught_up| *caught_up)).await.is_err();
+    let log = mirror.log_position();
+    (ready["head"], ready["logId"]) = (log.head.0.into(), mirror.log_id().into());
     let backlog = |until| Some(Backlog { until, limit: None, ready: Some(ready) });
     if is_late {
         let start = without_log(service, query, cursor).await?;
-        return Ok(StreamStart { backlog: backlog(start.after), ..start });
+        return Ok((StreamStart { backlog: backlog(start.after), ..start }, false));
+    }
+    let reset = reset_reason(service, mirror, reader).await?;
+    if let Some(reason) = reset.filter(|_| !query.continues_after_reset) {
+        let items = StreamItem::reset(log, reason).into();
+        return Ok((StreamStart { items, ..StreamStart::default() }, true));
     }
     let (state, until) = mirror.state(&query.room).await?;
     let start = match (query.requested_cursor, cursor, query.limit) {
+        _ if reset.is_some() => ReplayStart { after: until, has_gap: false },
         (Some(Cursor::Latest), None, _) => ReplayStart { after: until, has_gap: false },
         // A cursor without a limit resumes: nothing is skipped.
         (_, Some(after), None) => ReplayStart { after, has_gap: false },
@@ -105,10 +123,35 @@ pub(crate) async fn stream_start(
         }
     };
     let mut items = VecDeque::from([snapshot(service, query, state, until)]);
+    if let Some(reason) = reset {
+        items.push_front(StreamItem::Reset { log, reason });
+    }
     if start.has_gap {
         items.push_back(StreamItem::Gap { from: cursor.unwrap_or(Sequence::START), to: start.after });
     }
-    Ok(StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) })
+    Ok((StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) }, true))
+}
+
+/// Why the client's cursor is not of the log.
+///
+/// # Errors
+/// The source is not connected: its log may have the cursor by now.
+async fn reset_reason(
+    service: &Service,
+    mirror: &LogMirror,
+    reader: &ReaderPosition,
+) -> Result<Option<ResetReason>, ApiError> {
+    let reason = mirror.log_position().reset_reason(reader);
+    let (Some(ResetReason::CursorAhead), Some(cursor)) = (reason, reader.cursor) else { return Ok(reason) };
+    if timeout(ARRIVAL_TIMEOUT, mirror.wait_for(cursor)).await.is_ok() {
+        return Ok(None);
+    }
+    if service.source_status.is_connected() {
+        return Ok(reason);
+    }
+    Err(ApiError::unavailable(
+        "the log was received up to an event before the cursor, and the source is not connected",
+    ))
 }
 
 /// Before the log was received, the room in Redis is replayed. Without it, a client with a cursor gets what follows its cursor,

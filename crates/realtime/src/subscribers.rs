@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use agentcafe_eventlog::Subscriber;
+use agentcafe_domain::kernel::Code;
+use agentcafe_eventlog::{EventFilter, LogPosition, ReaderPosition, ResetReason, Subscriber};
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
+use crate::log_mirror::LogMirror;
 use crate::room_cache::RoomKey;
 
 /// The number of clients of each room.
@@ -19,17 +21,45 @@ pub(crate) struct RoomSubscribers {
 pub(crate) struct RoomSubscriber {
     subscribers: Weak<RoomSubscribers>,
     room: RoomKey,
+    mirror: Arc<LogMirror>,
+    /// The cursor of a client that connected before the log was received, until it is checked.
+    unchecked: Option<ReaderPosition>,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
 }
 
-impl Subscriber for RoomSubscriber {}
+impl Subscriber for RoomSubscriber {
+    async fn check_access(&mut self, _: &EventFilter) -> Result<(), Code> {
+        if self.unchecked.is_some() && *self.mirror.watch_caught_up().borrow() {
+            if self.reset().is_some() {
+                return Err(Code::CursorAhead);
+            }
+            self.unchecked = None;
+        }
+        Ok(())
+    }
+
+    fn reset(&self) -> Option<(LogPosition, ResetReason)> {
+        if let Some(log) = self.mirror.replaced_by() {
+            return Some((log.clone(), ResetReason::OtherLog));
+        }
+        let log = self.mirror.log_position();
+        let reader = self.unchecked.as_ref().filter(|_| *self.mirror.watch_caught_up().borrow())?;
+        log.reset_reason(reader).map(|reason| (log, reason))
+    }
+}
 
 impl RoomSubscribers {
     /// Counts one more client of a room.
-    pub(crate) fn subscribe(self: &Arc<Self>, room: RoomKey, permit: OwnedSemaphorePermit) -> RoomSubscriber {
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        room: RoomKey,
+        mirror: Arc<LogMirror>,
+        unchecked: Option<ReaderPosition>,
+        permit: OwnedSemaphorePermit,
+    ) -> RoomSubscriber {
         *self.rooms.lock().entry(room.clone()).or_insert(0) += 1;
-        RoomSubscriber { subscribers: Arc::downgrade(self), room, _permit: permit }
+        RoomSubscriber { subscribers: Arc::downgrade(self), room, mirror, unchecked, _permit: permit }
     }
 
     /// The number of rooms with clients.

@@ -76,7 +76,7 @@ impl Keys {
         format!("{}:room:{room}:{part}", self.prefix)
     }
 
-    /// A key of the projector itself: its `cursor`; the `shape`, the configuration with which the read models were written (a
+    /// A key of the projector itself: its `cursor`; the id of the `log` that the cursor is of; the `shape`, the configuration with which the read models were written (a
     /// projector with another one rebuilds them); the `rooms` that have read models, and those with `present` actors, both sets
     /// of [`RoomName`]s; and the `lock` that the active projector holds.
     pub(crate) fn projector(&self, part: &str) -> String {

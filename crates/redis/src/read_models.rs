@@ -94,6 +94,25 @@ impl ReadModels {
         Ok(cursor.filter(|_| shape.as_ref() == Some(&self.shape)).map(Sequence))
     }
 
+    /// The id of the log that the cursor is of; none if no projector has written it.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`] if Redis does not answer.
+    pub async fn log_id(&self) -> Result<Option<String>, RedisUnavailable> {
+        let mut pipe = redis::pipe();
+        let (log_id,) = self.connection.query(pipe.cmd("GET").arg(self.keys.projector("log"))).await?;
+        Ok(log_id)
+    }
+
+    /// Writes the id of the log, before the first cursor in it.
+    ///
+    /// # Errors
+    /// [`RedisUnavailable`] if Redis does not answer.
+    pub async fn set_log_id(&self, log_id: &str) -> Result<(), RedisUnavailable> {
+        let mut pipe = redis::pipe();
+        self.connection.query(pipe.cmd("SET").arg(self.keys.projector("log")).arg(log_id).ignore()).await
+    }
+
     /// Removes everything that a projector wrote, while `owner` holds the lock. The cursor is removed first, so that an interrupted
     /// removal is repeated.
     ///
@@ -101,7 +120,7 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer, or another projector has taken the lock.
     pub async fn clear(&self, owner: &str, ttl: Duration) -> Result<(), RedisUnavailable> {
         let mut pipe = redis::pipe();
-        pipe.cmd("DEL").arg(&[self.keys.projector("cursor"), self.keys.projector("shape")]).ignore();
+        pipe.cmd("DEL").arg(&["cursor", "shape", "log"].map(|part| self.keys.projector(part))).ignore();
         pipe.cmd("DEL").arg(&[self.keys.projector("rooms"), self.keys.projector("present")]).ignore();
         self.connection.query::<()>(&pipe).await?;
         let mut cursor = "0".to_owned();

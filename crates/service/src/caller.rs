@@ -29,6 +29,9 @@ pub struct Transport {
     pub route: String,
     /// By which verb: for HTTP, the method.
     pub method: &'static str,
+    /// Whether the call is a mere probe: an HTTP `HEAD`, or a request that a foreign web page sends. Reads have no effect for a
+    /// probe, and do not wait.
+    pub is_probe: bool,
 }
 
 impl Caller {

@@ -30,6 +30,7 @@ pub mod traces;
 pub mod webhooks;
 pub mod work;
 
+pub use agentcafe_eventlog::{LastEventId, LogPosition};
 pub use caller::{Caller, Transport};
 pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

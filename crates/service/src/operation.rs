@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    ActorId, ActorInRoom, Command, DomainError, Fields, OperationError, RoomId, Rules, Sequence, TenantId,
+    ActorId, ActorInRoom, Command, DomainError, Fields, OperationError, RoomId, Rules, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_engine::Executed;
+use agentcafe_eventlog::LastEventId;
 use agentcafe_store::LoggedEvent;
 
 use crate::caller::Caller;
@@ -20,8 +21,8 @@ pub struct Input {
     pub parameters: Fields,
     /// The members of the body; empty for reads.
     pub body: Fields,
-    /// The sequence after which a client which reconnects to a stream resumes (`Last-Event-ID`).
-    pub resume_after: Option<Sequence>,
+    /// The last event that a client which reconnects to a stream has received (`Last-Event-ID`).
+    pub last_event_id: LastEventId,
 }
 
 /// One call of an operation: what it works on, who calls, and with what.

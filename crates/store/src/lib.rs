@@ -2,6 +2,7 @@
 
 mod commit;
 pub mod envelope;
+mod epoch;
 pub mod export;
 mod export_format;
 pub mod import;
@@ -17,11 +18,13 @@ mod storage;
 mod storage_error;
 pub mod store;
 mod table_changes;
+pub mod verify;
 mod writer;
 
 pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
+pub use epoch::begin_epoch;
 pub use export_format::{ExportScope, Totals};
 pub use migrations::{MayChange, Migrated};
 pub use open_error::OpenError;

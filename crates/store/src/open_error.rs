@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use agentcafe_domain::kernel::Sequence;
+
 /// Why a store cannot be opened. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -19,6 +21,18 @@ pub enum OpenError {
         "the store {0} is damaged or not a store of AgentCafe ({1}); it was left untouched: restore it from a backup, or move it away to start with an empty one"
     )]
     Damaged(PathBuf, String),
+    /// The log has lost events since the high-water mark was written, or is another log.
+    #[error(
+        "the log in {database} had events up to {head}, but {found}; restore its newest copy, or start with --accept-shorter-log: the server then continues with what is there, and clients with a cursor of the lost events get a reset"
+    )]
+    ShorterLog {
+        /// The database.
+        database: PathBuf,
+        /// The last event that the log is known to have had.
+        head: Sequence,
+        /// What is there now.
+        found: String,
+    },
     /// It can be read but not written.
     #[error("the store {0} cannot be written: {1}")]
     ReadOnly(PathBuf, String),

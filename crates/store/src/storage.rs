@@ -125,6 +125,8 @@ pub(crate) struct View<R> {
     pub(crate) recent_events: Arc<RecentEvents>,
     /// The time that all nodes share.
     pub(crate) clock: Arc<dyn Clock>,
+    /// The id of the log. It changes only while no process has the store open.
+    pub(crate) log_id: String,
 }
 
 /// A connection that one thread uses alone, and waits for.

@@ -11,7 +11,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::moderation::RateWindows;
 use agentcafe_eventlog::{
-    EventPage, EventQuery, Log, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
+    EventPage, EventQuery, Log, LogPosition, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -59,6 +59,8 @@ impl fmt::Display for StoreLocation {
 pub struct StoreOptions {
     /// Where it keeps its data.
     pub location: StoreLocation,
+    /// Whether an embedded store is opened whose log is shorter than it was. A new epoch begins then.
+    pub accept_shorter_log: bool,
     /// The settings of the rules.
     pub rules: Rules,
     /// Where time comes from.
@@ -134,7 +136,8 @@ impl Store {
     /// [`OpenError`]: why not; nothing was changed then.
     pub fn open(options: StoreOptions) -> Result<(Arc<Self>, Closing), OpenError> {
         let (queue, receiver) = mpsc::channel(MAX_WAITING_COMMANDS);
-        let StoreOptions { location, rules, clock, mut ids, shared_windows, on_commit } = options;
+        let StoreOptions { location, accept_shorter_log, rules, clock, mut ids, shared_windows, on_commit } =
+            options;
         let is_shared = matches!(location, StoreLocation::Postgres(_));
         let shared = shared_windows.filter(|_| is_shared);
         let windows = if shared.is_some() { RateWindows::shared() } else { RateWindows::default() };
@@ -147,7 +150,7 @@ impl Store {
         let (view, writer) = match location {
             // Its writer waits for nothing but the queue.
             StoreLocation::Directory(directory) => {
-                let open = move || sqlite::open::open(directory, clock);
+                let open = move || sqlite::open::open(directory, accept_shorter_log, clock);
                 start_writer(&mut runtime, open, parts, Readers::Sqlite)?
             }
             StoreLocation::Postgres(options) => {
@@ -179,6 +182,12 @@ impl Store {
     /// The newest events, and the wake-ups of followers.
     pub fn recent_events(&self) -> &RecentEvents {
         &self.view.recent_events
+    }
+
+    /// The log, and its end as far as events can be read: every sequence that this store has returned is at most that.
+    pub fn log_position(&self) -> LogPosition {
+        let head = self.view.recent_events.last_sequence();
+        LogPosition { head, log_id: self.view.log_id.clone() }
     }
 
     /// A number that grows with every commit batch of any node that writes to this table, which is one of
@@ -367,6 +376,6 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
         .spawn(move || runtime.block_on(write()))
         .map_err(OpenError::Writer)?;
     let ended = |_| OpenError::Writer(std::io::Error::other("it ended with a panic"));
-    let View { reader, recent_events, clock } = opened.recv().map_err(ended)??;
-    Ok((View { reader: readers(reader), recent_events, clock }, writer))
+    let View { reader, recent_events, clock, log_id } = opened.recv().map_err(ended)??;
+    Ok((View { reader: readers(reader), recent_events, clock, log_id }, writer))
 }

@@ -46,6 +46,7 @@ const DEFAULTS: [(&str, &str); 8] = [
 pub struct Launch {
     binary: PathBuf,
     subcommand: Option<&'static str>,
+    options: &'static [&'static str],
     directory: Arc<DataDirectory>,
     environment: BTreeMap<String, String>,
     is_on_postgres: bool,
@@ -100,6 +101,7 @@ impl Launch {
         Self {
             binary: binary.into(),
             subcommand: None,
+            options: &[],
             directory: Arc::new(DataDirectory { path, temporary: Some(temporary) }),
             environment: inherited.chain(defaults).collect(),
             is_on_postgres: store_under_test() == "postgres",
@@ -113,6 +115,13 @@ impl Launch {
     pub fn subcommand(mut self, subcommand: &'static str) -> Self {
         (self.is_on_postgres, self.nodes) = (false, 1);
         self.subcommand = Some(subcommand);
+        self
+    }
+
+    /// Starts the API with these options of `agentcafe serve`.
+    #[must_use]
+    pub fn options(mut self, options: &'static [&'static str]) -> Self {
+        (self.subcommand, self.options) = (Some("serve"), options);
         self
     }
 
@@ -346,7 +355,7 @@ struct Process {
 impl Process {
     fn spawn(launch: &Launch) -> Self {
         let mut command = Command::new(&launch.binary);
-        command.args(launch.subcommand);
+        command.args(launch.subcommand).args(launch.options);
         command.env_clear().envs(&launch.environment).env("AGENTCAFE_DATA_DIR", &launch.directory.path);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn();

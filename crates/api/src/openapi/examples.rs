@@ -52,10 +52,13 @@ fn sample(code: Code) -> DomainError {
         Code::IdempotencyKeyConflict => {
             bare.with("scope", "main:Nova:/v1/commands/say").with("idempotencyKey", "say-1")
         }
+        Code::CursorAhead => bare.with("head", 40).with("logId", "8f1c0c4e5a7b4d0c9b5e6a2f1d3c4b5a-9e107d9d"),
         Code::PayloadTooLarge => bare.with("maxBytes", 1_048_576),
         Code::PaymentRequired | Code::Forbidden | Code::PlanFeatureDisabled => about_nova(bare),
         Code::OperatorOverrideBlocked => about_nova(bare).with("reasonCode", "ROOM_PAUSED"),
-        Code::RateLimited => bare.with("limit", 120).with("resetEpochSeconds", 1_767_225_660),
+        Code::RateLimited => {
+            bare.with("limit", 120).with("resetEpochSeconds", 1_767_225_660).with("retryAfterMs", 12_345)
+        }
         Code::ModerationBlocked => {
             about_nova(bare).with("reasonCode", "MOD_REPEAT_TEXT").with("retryAfterMs", 2_000)
         }

@@ -94,12 +94,12 @@ macro_rules! settings {
 }
 
 settings! {
-    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "migrate", "load", "drill"] {
+    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "verify", "new-epoch", "migrate", "load", "drill"] {
         /// The directory of the embedded database and of agentcafe.toml; one process at a time uses it
         AGENTCAFE_DATA_DIR: PathBuf = parsed("a directory"), default "./data";
     }
 
-    "Storage" for ["serve", "export", "import", "migrate"] {
+    "Storage" for ["serve", "export", "import", "verify", "new-epoch", "migrate"] {
         /// The PostgreSQL database of all data
         DATABASE_URL: Secret = POSTGRES_ADDRESS, unset "none: the embedded database", address;
         /// Whether DATABASE_URL must be set
@@ -122,7 +122,7 @@ settings! {
             ("text", LogFormat::Text, ""),
             ("json", LogFormat::Json, "an object per line"),
         ]), default "text";
-        /// The token that requests must carry, as x-api-key, as Bearer token or as query parameter
+        /// The token that requests must carry, as x-api-key, as Bearer token or as query parameter; at least 16 bytes to listen beyond loopback
         API_AUTH_TOKEN else "AGENTCAFE_RUNTIME_API_KEY": String =
             parsed("text; ASCII where realtime or projector send it"), unset NONE, secret;
         /// The Redis server, for limits that nodes share, unread counts and read models
@@ -145,8 +145,6 @@ settings! {
         API_PORT else "PORT": u16 = PORT, default API_PORT_NUMBER;
         /// Requests per minute for each client, method and route
         API_RATE_LIMIT_PER_MIN: u64 = number().zero("no limit"), default 120;
-        /// The proxies whose x-forwarded-for is trusted
-        TRUSTED_PROXIES: Vec<IpNet> = NETWORKS, unset NONE;
         /// The interval between heartbeats of a stream
         API_STREAM_HEARTBEAT_MS: Duration = millis(10), default 15_000;
         /// Maximum number of open streams; more get 503
@@ -161,8 +159,16 @@ settings! {
     }
 
     "API" for ["serve", "realtime"] {
+        /// The proxies whose x-forwarded-for is trusted; their connections are not limited
+        TRUSTED_PROXIES: Vec<IpNet> = NETWORKS, unset NONE;
+        /// Maximum number of connections of a client address; more get 503
+        MAX_CONNECTIONS_PER_ADDRESS: usize = number().zero("no limit"), default 2_048;
         /// The query parameter for the token
         API_AUTH_QUERY_PARAM: String = TEXT, default "apiKey";
+        /// Without a token: the host names that requests may use, besides localhost, 127.0.0.1 and [::1]
+        API_ALLOWED_HOSTS: Vec<String> = HOSTS, unset NONE;
+        /// The origins whose web pages may use the service (CORS)
+        API_ALLOWED_ORIGINS: Vec<String> = ORIGINS, unset NONE;
     }
 
     "Presence and moderation" for ["serve"] {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{RoomId, Secret, TenantId, Usd};
 use agentcafe_domain::tables::plan::Catalogue;
+use agentcafe_http::BrowserPolicy;
 use agentcafe_load::target::{BadTarget, Target, checked_path};
 use agentcafe_redis::RedisConnection;
 use ipnet::IpNet;
@@ -59,6 +60,14 @@ pub(super) const NETWORKS: Kind<Vec<IpNet>> =
             let address = part.parse::<IpAddr>().map(IpNet::from);
             address.or_else(|_| part.parse()).map_err(|_| format!("{part:?} is neither"))
         })
+    });
+pub(super) const HOSTS: Kind<Vec<String>> =
+    checked("host names or IP addresses without ports, separated by commas", |text| {
+        list(text, |host| BrowserPolicy::parse_host(host).ok_or_else(|| format!("{host:?} is neither")))
+    });
+pub(super) const ORIGINS: Kind<Vec<String>> =
+    checked("origins (https://cafe.example), separated by commas", |text| {
+        list(text, |origin| BrowserPolicy::parse_origin(origin).ok_or_else(|| format!("{origin:?} is none")))
     });
 pub(super) const POSTGRES_ADDRESS: Kind<Secret> =
     checked("postgres://user:password@host/name?sslmode=…&sslrootcert=…", |text| {

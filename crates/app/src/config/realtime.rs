@@ -9,9 +9,9 @@ use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{exposure, listen_host, log, token};
+use super::serve::{browsers, check_exposure, connections, listen_host, log, token};
 use super::sources::{SettingError, Sources};
-use crate::process::LogSettings;
+use crate::process::{ConnectionSettings, LogSettings};
 
 /// The settings of the realtime service.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub(crate) struct RealtimeConfig {
     pub(crate) listen: SocketAddr,
     /// The Redis server.
     pub(crate) redis: Option<Secret>,
+    /// The limits of connections.
+    pub(crate) connections: ConnectionSettings,
     /// The log of the process.
     pub(crate) log: LogSettings,
     /// The settings of the service, which follows the API on this machine unless another event stream is set.
@@ -34,9 +36,7 @@ impl RealtimeConfig {
     /// Reads every setting, for a process of its own. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let port = sources.optional(&REALTIME_PORT)?.unwrap_or(REALTIME_PORT_NUMBER);
-        let mut config = Self::on_port(sources, port)?;
-        config.log.warnings.extend(exposure(config.listen, &config.settings.token));
-        Ok(config)
+        Self::on_port(sources, port)
     }
 
     /// As [`RealtimeConfig::read`], for the service that is embedded in `serve`; none unless `REALTIME_PORT` is set. `PORT`
@@ -48,7 +48,9 @@ impl RealtimeConfig {
 
     fn on_port(sources: &Sources, port: u16) -> Result<Self, SettingError> {
         let token = token(sources)?;
-        let listen = SocketAddr::new(listen_host(sources.optional(&REALTIME_HOST)?, &token), port);
+        let host = listen_host(sources.optional(&REALTIME_HOST)?, &token);
+        check_exposure(&REALTIME_HOST, host, &token)?;
+        let listen = SocketAddr::new(host, port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
             Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
@@ -59,6 +61,7 @@ impl RealtimeConfig {
             source_reconnect: sources.value(&REALTIME_SOURCE_RECONNECT_MS)?,
             source_silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
             token,
+            browsers: browsers(sources)?,
             heartbeat: sources.value(&REALTIME_HEARTBEAT_MS)?,
             room_history_limit: sources.value(&REALTIME_ROOM_HISTORY_LIMIT)?,
             max_rooms: sources.value(&REALTIME_MAX_ROOMS)?,
@@ -69,6 +72,7 @@ impl RealtimeConfig {
         Ok(Self {
             listen,
             redis: sources.optional(&REDIS_URL)?,
+            connections: connections(sources)?,
             log: log(sources)?,
             settings,
             has_source: url.is_some(),

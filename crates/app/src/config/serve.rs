@@ -13,7 +13,7 @@ use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::PaymentMode;
 use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_domain::webhooks::target::WebhookRules;
-use agentcafe_http::Token;
+use agentcafe_http::{BrowserPolicy, Token};
 use agentcafe_redis::Keys;
 use agentcafe_service::ServiceSettings;
 use agentcafe_service::keys::Authentication;
@@ -21,8 +21,12 @@ use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::catalogue::*;
 use super::realtime::RealtimeConfig;
+use super::setting::Setting;
 use super::sources::{SettingError, Sources};
-use crate::process::LogSettings;
+use crate::process::{ConnectionSettings, LogSettings};
+
+/// The shortest token of a server that other machines reach: 128 bits.
+const MIN_TOKEN_BYTES: usize = 16;
 
 /// The settings of `agentcafe serve`.
 pub(crate) struct ServeConfig {
@@ -34,6 +38,8 @@ pub(crate) struct ServeConfig {
     pub(crate) rules: Rules,
     /// The settings of the API.
     pub(crate) api: ApiSettings,
+    /// The limits of connections.
+    pub(crate) connections: ConnectionSettings,
     /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
     /// Maximum number of events whose reactions are in progress.
@@ -53,6 +59,7 @@ impl ServeConfig {
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let token = token(sources)?;
         let host = listen_host(sources.optional(&API_HOST)?, &token);
+        check_exposure(&API_HOST, host, &token)?;
         let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
@@ -62,7 +69,6 @@ impl ServeConfig {
                 "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
             );
         }
-        log.warnings.extend(exposure(listen, &token));
         if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
             log.warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
@@ -76,6 +82,7 @@ impl ServeConfig {
             storage: storage(sources)?,
             rules,
             api: settings(sources, token)?,
+            connections: connections(sources)?,
             payment_provider: PaymentProvider {
                 url: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?,
                 timeout: sources.value(&PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS)?,
@@ -131,16 +138,45 @@ pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
     })
 }
 
+/// The limits of connections.
+pub(super) fn connections(sources: &Sources) -> Result<ConnectionSettings, SettingError> {
+    Ok(ConnectionSettings {
+        max_per_address: sources.value(&MAX_CONNECTIONS_PER_ADDRESS)?,
+        trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
+    })
+}
+
 /// Where to listen: without a token only this machine may connect, unless a host is set.
 pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
     let default = if token.required.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     host.unwrap_or(default.into())
 }
 
-/// The warning that the server is reachable without a token, if it is.
-pub(super) fn exposure(listen: SocketAddr, token: &Token) -> Option<String> {
-    let is_exposed = token.required.is_none() && !listen.ip().is_loopback();
-    is_exposed.then(|| format!("{} is reachable from other machines, and API_AUTH_TOKEN is not set: set it, or listen on 127.0.0.1", listen.ip()))
+/// Checks that an address is loopback, or the token too long to be guessed.
+pub(super) fn check_exposure(
+    setting: &Setting<IpAddr>,
+    listen: IpAddr,
+    token: &Token,
+) -> Result<(), SettingError> {
+    let problem = match &token.required {
+        _ if listen.to_canonical().is_loopback() => return Ok(()),
+        Some(token) if token.len() >= MIN_TOKEN_BYTES => return Ok(()),
+        Some(token) => format!("has {} bytes", token.len()),
+        None => "is not set".to_owned(),
+    };
+    let setting = setting.description.names[0];
+    Err(SettingError::new(format!(
+        "{listen} ({setting}) is reachable from other machines, and API_AUTH_TOKEN {problem}. It must have at least \
+         {MIN_TOKEN_BYTES} bytes (openssl rand -hex 32). Set it, or {setting}=127.0.0.1"
+    )))
+}
+
+/// Which host names the server answers to, and which web pages may use it.
+pub(super) fn browsers(sources: &Sources) -> Result<BrowserPolicy, SettingError> {
+    Ok(BrowserPolicy {
+        allowed_hosts: sources.optional(&API_ALLOWED_HOSTS)?.unwrap_or_default(),
+        allowed_origins: sources.optional(&API_ALLOWED_ORIGINS)?.unwrap_or_default(),
+    })
 }
 
 fn rules(sources: &Sources) -> Result<Rules, SettingError> {
@@ -187,6 +223,7 @@ fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError
     let authentication = Authentication { mode, shared_token: token.required.clone() };
     Ok(ApiSettings {
         token,
+        browsers: browsers(sources)?,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
         service: ServiceSettings {

@@ -33,6 +33,13 @@ pub(super) struct ConfiguredValue<'a> {
 #[error("{0}")]
 pub(crate) struct SettingError(String);
 
+impl SettingError {
+    /// An error about several settings together: what is wrong, what is allowed, what to do.
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl Sources {
     /// Reads the environment of this process and the configuration file: the named one, else `agentcafe.toml` in the data
     /// directory, if it exists.

@@ -1,6 +1,6 @@
 //! The API token: where it is read from, which routes need none, and the response to a request without it.
 
-use agentcafe_testkit::{Method, json};
+use agentcafe_testkit::{Client, Method, json};
 
 use crate::launch;
 
@@ -39,14 +39,13 @@ async fn token_missing_is_401_that_explains_how_to_authenticate() {
     let server = launch()
         .env("AGENTCAFE_RUNTIME_API_KEY", "secret")
         .env("API_AUTH_QUERY_PARAM", "token")
-        .env("API_RATE_LIMIT_PER_MIN", 50)
         .start()
         .await;
     let client = server.client();
     let answer = client.act("/v1/commands/enter", json!({"actorId": "Nova"})).await;
     assert_eq!(answer.error(401, "ERR_FORBIDDEN")["auth"], json!({"header": "x-api-key", "query": "token"}));
     assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer"));
-    assert_eq!(answer.header("x-ratelimit-limit"), Some("50"));
+    assert_eq!(answer.header("x-ratelimit-limit"), Some("30"), "the limit of failures");
     assert_eq!(client.get("/v1/events?token=secret").await.status, 200);
     assert_eq!(client.get("/v1/events?apiKey=secret").await.status, 401);
     let refused = client.request(Method::GET, "/v1/events/stream").stream().await.unwrap_err();
@@ -87,4 +86,24 @@ async fn token_in_a_query_appears_in_no_log_or_link() {
     assert!(!answer.text.contains("s3cr3t"), "{}", answer.text);
     assert!(server.stop().await.success());
     assert!(!server.log().contains("s3cr3t"), "{}", server.log());
+}
+
+/// The limit of requests counts after the token is checked, so that wrong tokens cost a token holder of the same address nothing.
+/// Failures have a limit of their own, also where requests have none.
+#[tokio::test]
+async fn token_holders_are_not_limited_by_wrong_tokens() {
+    let server = launch().env("API_AUTH_TOKEN", "secret").env("API_RATE_LIMIT_PER_MIN", 2).start().await;
+    // Each node counts failures for itself.
+    let stranger = Client::new(server.address());
+    let holder = stranger.clone().with_header("x-api-key", "secret");
+    for _ in 0..30 {
+        let wrong = stranger.request(Method::GET, "/v1/rooms").header("x-api-key", "wrong").send().await;
+        let _ = wrong.error(401, "ERR_FORBIDDEN");
+    }
+    let refused = stranger.get("/v1/rooms?apiKey=wrong").await;
+    assert_eq!(refused.error(429, "ERR_RATE_LIMITED")["limit"], 30);
+    assert!(refused.header("retry-after").is_some());
+    for want in [200, 200, 429] {
+        assert_eq!(holder.get("/v1/rooms").await.status, want);
+    }
 }

@@ -133,7 +133,7 @@ async fn client_stream_starts_over_when_the_log_is_replaced() {
     let second = launch().env("API_PORT", port).start().await;
     say(&second, 1).await;
     let other = until(&mut stream, |update| match update {
-        StreamUpdate::LogReplaced { head } => Some(head.0),
+        StreamUpdate::LogReplaced { head, .. } => Some(head.0),
         _ => None,
     });
     let known = head(&second).await;

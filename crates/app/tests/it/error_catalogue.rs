@@ -10,9 +10,9 @@ use crate::{launch, table_fixtures};
 /// A detail that must be present; its value differs between runs.
 const SOME: &str = "(something)";
 /// Codes that no request can cause, and the test of each. `ERR_INTERNAL`: a rule panics inside a commit batch, which
-/// fails its own command only; `store::envelope` tests that the error has no cause.
+/// fails its own command only; the suite of the store tests that the error has no cause.
 const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn err_internal_shows_no_cause")];
-const ENVELOPE_SOURCE: &str = include_str!("../../../store/src/envelope.rs");
+const FAULTS_SOURCE: &str = include_str!("../../../store/tests/suite/faults.rs");
 
 /// An error: its code and status, the request that causes it, and the details that it must have.
 struct Row {
@@ -225,6 +225,13 @@ fn state_errors(scene: &Scene) -> Vec<Row> {
             ),
         ),
         row(
+            "ERR_CURSOR_AHEAD",
+            409,
+            "GET /v1/events?cursor=1000000",
+            json!(null),
+            json!({"head": SOME, "logId": SOME}),
+        ),
+        row(
             "ERR_CONFLICT",
             409,
             &format!("POST /v1/tasks/{}/handoffs", scene.task),
@@ -291,12 +298,13 @@ async fn middleware_errors() -> Vec<(Row, Answer)> {
     let (anyone, client) = (server.client(), server.client().with_header("x-api-key", "token"));
     let events = "GET /v1/events";
     let forbidden = json!({"auth": {"header": "x-api-key", "query": "apiKey"}});
-    let limited = json!({"limit": 1, "resetEpochSeconds": SOME});
+    let limited = json!({"limit": 1, "resetEpochSeconds": SOME, "retryAfterMs": SOME});
     let cases = [
         (&anyone, row("ERR_FORBIDDEN", 401, events, json!(null), forbidden)),
         (&client, row("ERR_RATE_LIMITED", 429, events, json!(null), limited)),
         (&client, row("ERR_UNAVAILABLE", 503, "GET /v1/streams/market-events", json!(null), json!({}))),
     ];
+    assert_eq!(client.get("/v1/events").await.status, 200, "this one is within the limit");
     let mut answers = Vec::new();
     for (client, row) in cases {
         let answer = send(client, &row).await;
@@ -330,7 +338,7 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     let all: BTreeSet<&str> = proven.union(&elsewhere).copied().collect();
     assert_eq!(documented, all, "a code has no row here, or is unknown");
     assert!(
-        PROVEN_ELSEWHERE.iter().all(|(_, test)| ENVELOPE_SOURCE.contains(test)),
+        PROVEN_ELSEWHERE.iter().all(|(_, test)| FAULTS_SOURCE.contains(test)),
         "the named test does not exist"
     );
 }

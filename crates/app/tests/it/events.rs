@@ -157,7 +157,7 @@ async fn events_parameters_that_are_not_integers_are_refused() {
             "limit={limit}"
         );
     }
-    assert_eq!(page(&client, "/v1/events?cursor=-5").await["count"], 16);
+    let _ = client.get("/v1/events?cursor=-5").await.error(400, "ERR_VALIDATION");
 }
 
 #[tokio::test]

@@ -157,6 +157,10 @@ async fn export_of_an_import_is_byte_identical() {
             without_exported_at(&killed) == without_exported_at(&text),
             "seed {seed}: killed during the import"
         );
+        for directory in [server.data_dir(), copy.path()] {
+            let verified = agentcafe("verify", directory, &[]).output().expect("the binary runs");
+            assert!(verified.status.success() && verified.stdout.is_empty(), "{verified:?}");
+        }
         assert!(
             without_exported_at(&export(import_to_new_directory(&again).path(), &[]))
                 == without_exported_at(&text),
@@ -254,4 +258,29 @@ async fn export_has_header_and_footer_and_no_secrets() {
     let tables: Vec<_> = lines.iter().filter_map(|line| line["record"]["table"].as_str()).collect();
     assert!(tables.contains(&"inbox_items") && !tables.contains(&"payments"), "{tables:?}");
     assert!(!file.with_extension("jsonl.partial").exists());
+}
+
+/// Sequences go on, but the log is no longer the one that clients know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn import_and_new_epoch_change_the_log_id() {
+    let log_id = async |directory: &Path| {
+        let mut server = launch().data_dir(directory).start().await;
+        let log_id = server.client().get("/v1/bootstrap").await.data()["logId"].clone();
+        assert!(server.stop().await.success());
+        log_id
+    };
+    let directory = TempDir::new().expect("a temporary directory");
+    let first = log_id(directory.path()).await;
+    let output = import(directory.path(), &export(directory.path(), &[]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let imported = log_id(directory.path()).await;
+    let output = agentcafe("new-epoch", directory.path(), &[]).output().expect("the binary runs");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let newest = log_id(directory.path()).await;
+    assert!(stderr(&output).contains(newest.as_str().unwrap()), "{}", stderr(&output));
+    assert!(first != imported && imported != newest && first != newest, "{first} {imported} {newest}");
+    assert_eq!(log_id(directory.path()).await, newest);
+    let _server = launch().data_dir(directory.path()).start().await;
+    let output = agentcafe("new-epoch", directory.path(), &[]).output().expect("the binary runs");
+    assert!(!output.status.success(), "a server uses the store");
 }

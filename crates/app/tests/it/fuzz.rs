@@ -21,7 +21,7 @@ mod values;
 const CONCURRENCY: usize = 24;
 
 /// The codes of the error catalogue, without those of a fault of the server.
-const CATALOGUE: [&str; 20] = [
+const CATALOGUE: [&str; 21] = [
     "ERR_VALIDATION",
     "ERR_MISSING_FIELD",
     "ERR_INVALID_ENUM",
@@ -38,6 +38,7 @@ const CATALOGUE: [&str; 20] = [
     "ERR_UNSUPPORTED_ACTION",
     "ERR_IDEMPOTENCY_KEY_CONFLICT",
     "ERR_CONFLICT",
+    "ERR_CURSOR_AHEAD",
     "ERR_PAYLOAD_TOO_LARGE",
     "ERR_OPERATOR_OVERRIDE_BLOCKED",
     "ERR_RATE_LIMITED",

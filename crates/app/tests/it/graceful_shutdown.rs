@@ -84,7 +84,7 @@ async fn shutdown_answers_a_request_in_progress() {
     let mut stream = server.client().stream("/v1/streams/market-events").await;
     let (head, body) = say_over_the_wire("under-way", &json!({ "actorId": "Nova", "text": "just in time" }));
     let mut connection = RawConnection::open(server.address()).await;
-    let head = head.replace("host: cafe", "host: cafe\r\nexpect: 100-continue");
+    let head = head.replace("host: localhost", "host: localhost\r\nexpect: 100-continue");
     connection.send(head.as_bytes()).await;
     assert_eq!(connection.answer().await.0, "HTTP/1.1 100 Continue", "the server waits for the body now");
     connection.send(&body.as_bytes()[..5]).await;

@@ -1,7 +1,8 @@
 //! Idempotency keys: one key has one effect, and every copy of a request gets the first response.
 
-use agentcafe_testkit::{Method, json};
+use agentcafe_testkit::{Method, Value, json};
 
+use crate::raw_connection::RawConnection;
 use crate::{cafe, log};
 
 /// The body is the same byte for byte.
@@ -177,4 +178,40 @@ async fn key_conflict_names_the_scope_of_each_route() {
     let answer = client.post(&ack, "k", json!({"actorId": "Nova", "ackedBy": "Kai"})).await;
     let scope = format!("default:Nova:inbox:{id}:ack");
     assert_eq!(answer.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT")["scope"], scope);
+}
+
+/// A header with two values is refused, because which one counts would depend on the reader: keys, tokens, ids, cursors. The same
+/// value twice counts as one. A quoted key, the form of the IETF draft, is the bare one.
+#[tokio::test]
+async fn idempotency_key_has_one_value_and_may_be_quoted() {
+    let (server, client) = cafe().await;
+    let say = async |headers: &str| {
+        let body = json!({"actorId": "Nova", "text": "hi"}).to_string();
+        let mut connection = RawConnection::open(server.address()).await;
+        let head = format!(
+            "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n{headers}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.send(head.as_bytes()).await;
+        let (status, answer) = connection.answer().await;
+        (status, serde_json::from_str::<Value>(&answer).expect("JSON"))
+    };
+    for name in
+        ["Idempotency-Key", "x-api-key", "Authorization", "x-correlation-id", "x-request-id", "Last-Event-ID"]
+    {
+        let (status, answer) = say(&format!("idempotency-key: a\r\n{name}: a\r\n{name}: b")).await;
+        assert!(status.starts_with("HTTP/1.1 400"), "{name}: {status}");
+        assert_eq!(answer["error"]["details"]["field"], name.to_lowercase());
+    }
+    assert_eq!(log(&client).await, Vec::<Value>::new());
+    let (_, first) = say("idempotency-key: b\r\nIdempotency-Key: b").await;
+    for (headers, is_replay) in
+        [("idempotency-key: b", true), ("idempotency-key: \"b\"", true), ("idempotency-key: \"c\"", false)]
+    {
+        let (status, answer) = say(headers).await;
+        assert!(status.starts_with("HTTP/1.1 202"), "{headers}: {status}");
+        let is_same = answer["data"]["sequence"] == first["data"]["sequence"];
+        assert_eq!(is_same, is_replay, "{headers}: {answer}");
+    }
+    assert_eq!(say("idempotency-key: \"\"").await.1["error"]["code"], "ERR_IDEMPOTENCY_KEY_REQUIRED");
 }

@@ -26,10 +26,10 @@ async fn request_head_that_is_too_long_is_refused() {
     let server = launch().start().await;
     let long = "x".repeat(200_000);
     let cases = [
-        (format!("GET /v1/events?types={long} HTTP/1.1\r\nhost: cafe\r\n\r\n"), "HTTP/1.1 4"),
-        (format!("GET /v1/events HTTP/1.1\r\nhost: cafe\r\nx-long: {long}\r\n\r\n"), "HTTP/1.1 431"),
+        (format!("GET /v1/events?types={long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "HTTP/1.1 4"),
+        (format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\nx-long: {long}\r\n\r\n"), "HTTP/1.1 431"),
         (
-            format!("GET /v1/events HTTP/1.1\r\nhost: cafe\r\n{}\r\n", "x-many: 1\r\n".repeat(5_000)),
+            format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x-many: 1\r\n".repeat(5_000)),
             "HTTP/1.1 431",
         ),
         ("not http at all\r\n\r\n".to_owned(), "HTTP/1.1 400"),
@@ -52,7 +52,7 @@ async fn chunked_body_without_end_is_413_at_the_limit() {
         endless.push(tokio::spawn(async move {
             let mut connection = RawConnection::open(address).await;
             let head = format!(
-                "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: endless-{number}\r\n\
+                "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nidempotency-key: endless-{number}\r\n\
                  transfer-encoding: chunked\r\n\r\n"
             );
             connection.send(head.as_bytes()).await;
@@ -80,7 +80,7 @@ async fn chunked_body_without_end_is_413_at_the_limit() {
 async fn body_that_breaks_off_has_no_effect() {
     let server = launch().start().await;
     let (head, body) = say_over_the_wire("cut", &json!({ "actorId": "Nova", "text": "cut off" }));
-    let chunked = "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: c\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunked = "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nidempotency-key: c\r\ntransfer-encoding: chunked\r\n\r\n";
     let starts =
         [head.clone(), format!("{head}{}", &body[..20]), format!("{chunked}14\r\n{}", &body[..20]), {
             format!("{chunked}{:x}\r\n{body}\r\n", body.len())

@@ -6,6 +6,7 @@ use agentcafe_testkit::json;
 use tokio::time::Instant;
 
 use crate::background_load::all_events;
+use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 
@@ -40,4 +41,33 @@ async fn slow_clients_time_out_without_affecting_others() {
     }
     let log = all_events(&client).await;
     assert!(log.iter().all(|event| event["actorId"] == "Kai"));
+}
+
+/// Kind: a default of the HTTP library as a promise. Load balancers keep idle connections for 60 s, so the server keeps them for longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connection_outlasts_that_of_a_load_balancer() {
+    let server = launch().start().await;
+    let mut connection = RawConnection::open(server.address()).await;
+    connection.send(b"GET /livez HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    assert_eq!(connection.answer().await.0, "HTTP/1.1 200 OK");
+    let idle = Instant::now();
+    assert_eq!(connection.rest(Duration::from_secs(120)).await, "");
+    assert!(idle.elapsed() >= Duration::from_secs(74), "closed after {:?}", idle.elapsed());
+}
+
+/// A page of large events is sent as long as the client takes some of it within 30 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_reader_that_makes_progress_is_not_cut() {
+    let server = launch().start().await;
+    post_large_says(&server).await;
+    let mut reader = RawConnection::open(server.address()).await;
+    reader.send(b"GET /v1/events?limit=5000 HTTP/1.1\r\nhost: cafe\r\nconnection: close\r\n\r\n").await;
+    let (begun, mut bytes) = (Instant::now(), 0);
+    let mut reads = tokio::time::interval(Duration::from_secs(5));
+    while begun.elapsed() < TIMEOUT + Duration::from_secs(10) {
+        reads.tick().await;
+        bytes += reader.some(256 << 10).await;
+    }
+    bytes += reader.rest(OVER).await.len();
+    assert!(bytes > 3 << 20, "the page ended after {bytes} bytes");
 }

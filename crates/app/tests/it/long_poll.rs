@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Value, json};
+use agentcafe_testkit::{Client, Method, Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::{cafe, log, order};
+use crate::{cafe, launch, log, order};
 
 async fn poll(client: &Client, query: &str) -> Value {
     client.get(&format!("/v1/events/poll?{query}")).await.data().clone()
@@ -170,4 +170,29 @@ async fn poll_without_actor_tenant_and_room_leaves_presence_alone() {
     assert!(log(&client).await.is_empty());
     let answer = client.get("/v1/events/poll?timeoutMs=0&status=asleep").await;
     let _ = answer.error(400, "ERR_INVALID_ENUM");
+}
+
+/// Reads have no effect and do not wait, unless their client asks for it: `HEAD`, and pages of other origins, cannot. A stream
+/// has no effect on presence at all.
+#[tokio::test]
+async fn poll_neither_waits_nor_shows_presence_for_head_and_foreign_pages() {
+    const POLL: &str =
+        "/v1/events/poll?cursor=latest&tenantId=default&roomId=main&actorId=Ghost&heartbeat=true";
+    let server =
+        launch().env("API_AUTH_TOKEN", "t").env("API_ALLOWED_ORIGINS", "https://cafe.example").start().await;
+    let client = server.client().with_header("x-api-key", "t");
+    let began = Instant::now();
+    for method in [Method::HEAD, Method::GET] {
+        let poll = client.request(method, POLL).header("sec-fetch-site", "cross-site").send().await;
+        assert_eq!(poll.status, 200);
+    }
+    assert_eq!(client.request(Method::HEAD, POLL).send().await.status, 200);
+    let stream =
+        client.request(Method::HEAD, "/v1/streams/market-events?actorId=Ghost&roomId=main").send().await;
+    assert_eq!((stream.status, stream.text.as_str()), (200, ""));
+    assert!(began.elapsed() < Duration::from_secs(15), "none of these waited");
+    assert!(log(&client).await.is_empty());
+    let allowed = client.request(Method::GET, &format!("{POLL}&timeoutMs=0"));
+    let allowed = allowed.header("sec-fetch-site", "cross-site").header("origin", "https://cafe.example");
+    assert_eq!(allowed.send().await.data()["presence"]["actorId"], "Ghost");
 }

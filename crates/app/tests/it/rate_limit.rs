@@ -33,7 +33,9 @@ async fn rate_limit_is_in_headers_and_enforced() {
     let answer = client.get("/v1/events").await;
     let details = answer.error(429, "ERR_RATE_LIMITED").clone();
     let reset = number(&answer, "x-ratelimit-reset");
-    assert_eq!(details, json!({"limit": 3, "resetEpochSeconds": reset}));
+    let retry_after_ms = details["retryAfterMs"].as_u64().unwrap();
+    assert_eq!(details, json!({"limit": 3, "resetEpochSeconds": reset, "retryAfterMs": retry_after_ms}));
+    assert!((1..=60_000).contains(&retry_after_ms));
     assert_eq!(number(&answer, "x-ratelimit-remaining"), 0);
     assert!((1..=60).contains(&number(&answer, "retry-after")));
     assert_eq!(answer.header("ratelimit-policy"), Some("\"default\";q=3;w=60"));
@@ -91,6 +93,36 @@ async fn rate_limit_uses_x_forwarded_for_of_trusted_proxies() {
         let answer =
             client.request(Method::GET, "/v1/events").header("x-forwarded-for", forwarded).send().await;
         assert_eq!(answer.status, want, "{forwarded}");
+    }
+}
+
+/// A header with a list of addresses is parsed in one place: with ports, in quotes and brackets, as IPv4-mapped IPv6. Of IPv6, a
+/// /64 is one client, because a client chooses its address in it. (`x-forwarded-for` is the only such header that is read.)
+#[tokio::test]
+async fn rate_limit_reads_x_forwarded_for_as_proxies_write_it() {
+    let server = launch()
+        .env("API_RATE_LIMIT_PER_MIN", 2)
+        .env("TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")
+        .start()
+        .await;
+    let client = server.client();
+    let check = async |forwarded: &str, want: u16| {
+        let sent = client.request(Method::GET, "/v1/rooms").header("x-forwarded-for", forwarded);
+        assert_eq!(sent.send().await.status, want, "{forwarded}");
+    };
+    for one_client in [
+        &["203.0.113.7:41001", "203.0.113.7:41002", "203.0.113.7"][..],
+        &["203.0.113.8:52113", "203.0.113.8:52113", "203.0.113.8:1"],
+        &["\"[2001:db8::7]:443\"", "[2001:db8::7]", "2001:db8::7"],
+        &["203.0.113.9", "203.0.113.9", "::ffff:203.0.113.9"],
+        &["198.51.100.4, ::ffff:10.0.0.5", "198.51.100.4", "198.51.100.4, [::ffff:10.0.0.5]:80"],
+        &["198.51.100.5, ::ffff:10.0.0.5", "198.51.100.5", "198.51.100.5, 10.0.0.6:8080"],
+        &["2001:db8:1:1::1", "2001:db8:1:1::2", "2001:db8:1:1:ffff::a"],
+        &["2001:db8:1:2::1", "2001:db8:1:2::2", "2001:db8:1:2::3"],
+    ] {
+        for (forwarded, want) in one_client.iter().zip([200, 200, 429]) {
+            check(forwarded, want).await;
+        }
     }
 }
 

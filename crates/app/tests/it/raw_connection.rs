@@ -25,7 +25,7 @@ impl RawConnection {
     /// Starts an event stream over HTTP/1.0, whose body is not chunked.
     pub(crate) async fn stream(address: SocketAddr, query: &str) -> Self {
         let mut connection = Self::open(address).await;
-        let head = format!("GET /v1/streams/market-events?{query} HTTP/1.0\r\nhost: cafe\r\n\r\n");
+        let head = format!("GET /v1/streams/market-events?{query} HTTP/1.0\r\nhost: localhost\r\n\r\n");
         connection.send(head.as_bytes()).await;
         connection
     }
@@ -45,6 +45,11 @@ impl RawConnection {
         self.0.get_mut().shutdown().await.expect("the connection is open");
     }
 
+    /// Ends the connection with a reset, like a client that was killed.
+    pub(crate) fn reset(self) {
+        self.0.get_ref().set_zero_linger().expect("the connection is open");
+    }
+
     /// The next line without its end; none at the end of the connection.
     pub(crate) async fn line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
@@ -52,6 +57,13 @@ impl RawConnection {
         let read = read.expect("a line comes in time").unwrap_or(0);
         line.pop_if(|byte| *byte == b'\n');
         (read > 0).then_some(line)
+    }
+
+    /// Reads this many bytes, or fewer at the end; returns how many.
+    pub(crate) async fn some(&mut self, bytes: u64) -> usize {
+        let mut read = Vec::new();
+        let reading = timeout(LINE_DEADLINE, (&mut self.0).take(bytes).read_to_end(&mut read)).await;
+        reading.expect("the bytes come in time").expect("the connection is open")
     }
 
     /// All data until the connection ends.
@@ -101,7 +113,7 @@ impl RawConnection {
 pub(crate) fn say_over_the_wire(key: &str, body: &Value) -> (String, String) {
     let body = body.to_string();
     let head = format!(
-        "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     (head, body)

@@ -251,7 +251,7 @@ async fn realtime_clients_that_never_read_cost_bounded_memory() {
     let mut stalled = Vec::new();
     for _ in 0..20 {
         let mut connection = RawConnection::open(realtime.address()).await;
-        let head = format!("GET /v1/stream?cursor={first} HTTP/1.0\r\nhost: cafe\r\n\r\n");
+        let head = format!("GET /v1/stream?cursor={first} HTTP/1.0\r\nhost: localhost\r\n\r\n");
         connection.send(head.as_bytes()).await;
         stalled.push(connection);
     }
@@ -306,7 +306,7 @@ async fn realtime_delivers_everything_to_a_thousand_subscribers() {
         let (address, last, ready) = (realtime.address(), last.clone(), Arc::clone(&ready));
         listening.spawn(async move {
             let mut connection = RawConnection::open(address).await;
-            connection.send(b"GET /v1/stream?cursor=latest HTTP/1.0\r\nhost: cafe\r\n\r\n").await;
+            connection.send(b"GET /v1/stream?cursor=latest HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
             while connection.line().await.expect("it goes on") != b"event: ready" {}
             ready.fetch_add(1, Ordering::SeqCst);
             let mut received = Vec::new();

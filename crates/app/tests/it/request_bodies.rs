@@ -106,7 +106,7 @@ async fn body_shorter_than_its_content_length_has_no_effect() {
 async fn raw(address: std::net::SocketAddr, rest: &str) -> String {
     let mut connection = TcpStream::connect(address).await.expect("the server listens");
     let head =
-        "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nconnection: close\r\nidempotency-key: raw\r\n";
+        "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nidempotency-key: raw\r\n";
     // The server may respond and close before it has read everything.
     let _ = connection.write_all(format!("{head}{rest}").as_bytes()).await;
     let _ = connection.shutdown().await;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use agentcafe_testkit::{Server, Value};
+use agentcafe_testkit::{Server, Value, eventually};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
@@ -13,6 +13,7 @@ use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::RawConnection;
 
+const MINUTE: Duration = Duration::from_secs(60);
 /// The growth that a server may have for stalled readers, beyond that for the posting and for a normal reader: the
 /// shared frames (4 MiB), a batch in flight for each, and a margin for the allocator.
 const MAX_GROWTH_KIB: u64 = 40 << 10;
@@ -94,4 +95,47 @@ async fn stream_that_is_never_read_costs_bounded_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_are_never_read_share_bounded_memory() {
     stall_readers(20).await;
+}
+
+/// The growth that a server may have for pages that nobody reads.
+const MAX_PAGES_GROWTH_KIB: u64 = 64 << 10;
+const PAGES: [&str; 3] = ["/v1/replay?minutes=120", "/v1/events?limit=5000", "/v1/timeline?limit=5000"];
+
+/// Kind: what a client does not read stays with us. Other members: lists, and pages that are compressed, which count before that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_are_never_read_cost_bounded_memory_and_are_cut() {
+    let server = launch().start().await;
+    let client = server.client();
+    let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
+    let ((), reading) = peak_kib(&server, async {
+        for page in PAGES {
+            assert_eq!(client.get(page).await.status, 200);
+        }
+    })
+    .await;
+    let before = posting.max(reading);
+    let stall = async {
+        let mut stalled = Vec::new();
+        for number in 0..330 {
+            let mut connection = RawConnection::open(server.address()).await;
+            let head = format!("GET {} HTTP/1.1\r\nhost: cafe\r\n\r\n", PAGES[number % PAGES.len()]);
+            connection.send(head.as_bytes()).await;
+            stalled.push(connection);
+        }
+        let refused = async || {
+            let page = client.get(PAGES[1]).await;
+            (page.status == 503 && page.header("retry-after").is_some()).then_some(())
+        };
+        eventually("further large pages are refused", MINUTE, refused).await;
+        assert_eq!(client.get("/v1/rooms").await.status, 200);
+        let served = async || (client.get(PAGES[1]).await.status == 200).then_some(());
+        eventually("large pages are served again", MINUTE, served).await;
+        stalled
+    };
+    let (stalled, most) = peak_kib(&server, stall).await;
+    let grown = most.saturating_sub(before);
+    assert!(grown < MAX_PAGES_GROWTH_KIB, "{before} KiB grew by {grown} KiB");
+    let is_back = async || (server.rss_kib() < before + (16 << 10)).then_some(());
+    eventually("the memory is free again", MINUTE, is_back).await;
+    drop(stalled);
 }

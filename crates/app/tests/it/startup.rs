@@ -24,22 +24,49 @@ async fn serve_logs_what_to_try_next_and_misspelled_settings() {
 /// Without a token, the server listens on loopback: its clients are on this machine. Realtime is embedded only with
 /// `REALTIME_PORT`.
 #[tokio::test]
-async fn serve_listens_on_loopback_unless_there_is_a_token_or_a_host() {
-    const WARNING: &str = "is reachable from other machines, and API_AUTH_TOKEN is not set";
-    let cases: [(&[(&str, &str)], &str, bool); 5] = [
-        (&[], "127.0.0.1:", false),
-        (&[("API_AUTH_TOKEN", " ")], "127.0.0.1:", false),
-        (&[("API_AUTH_TOKEN", "t")], "0.0.0.0:", false),
-        (&[("AGENTCAFE_RUNTIME_API_KEY", "t")], "0.0.0.0:", false),
-        (&[("API_HOST", "0.0.0.0")], "0.0.0.0:", true),
+async fn serve_listens_on_loopback_unless_there_is_a_token() {
+    const TOKEN: &str = "sixteen bytes...";
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[], "127.0.0.1:"),
+        (&[("API_AUTH_TOKEN", " ")], "127.0.0.1:"),
+        (&[("API_AUTH_TOKEN", TOKEN)], "0.0.0.0:"),
+        (&[("AGENTCAFE_RUNTIME_API_KEY", TOKEN)], "0.0.0.0:"),
+        (&[("API_AUTH_TOKEN", TOKEN), ("API_HOST", "0.0.0.0")], "0.0.0.0:"),
+        (&[("API_AUTH_TOKEN", "t"), ("API_HOST", "127.0.0.2")], "127.0.0.2:"),
     ];
-    for (variables, host, warns) in cases {
+    for (variables, host) in cases {
         let launch = launch().without("API_HOST").without("API_PORT").env("PORT", 0);
         let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let mut server = launch.start().await;
         server.stop().await;
         let log = server.log();
         assert!(log.contains(&format!("listening on http://{host}")), "{variables:?}: {log}");
-        assert!(log.contains(WARNING) == warns && !log.contains("realtime at"), "{variables:?}: {log}");
+        assert!(!log.contains("realtime at"), "{variables:?}: {log}");
+    }
+}
+
+/// Every service that clients reach: alone, embedded, in a container (which sets `API_HOST`). The error says what to do.
+#[tokio::test]
+async fn serve_and_realtime_refuse_to_listen_beyond_loopback_without_a_long_token() {
+    let cases: [(&str, &[(&str, &str)], &str); 7] = [
+        ("serve", &[("API_HOST", "0.0.0.0")], "0.0.0.0 (API_HOST)"),
+        ("serve", &[("API_HOST", "::")], ":: (API_HOST)"),
+        ("serve", &[("API_HOST", "0.0.0.0"), ("API_AUTH_TOKEN", "changeme")], "API_AUTH_TOKEN has 8 bytes"),
+        ("serve", &[("API_AUTH_TOKEN", "fifteen bytes..")], "API_AUTH_TOKEN has 15 bytes"),
+        ("serve", &[("REALTIME_PORT", "0"), ("REALTIME_HOST", "0.0.0.0")], "0.0.0.0 (REALTIME_HOST)"),
+        ("realtime", &[("REALTIME_HOST", "0.0.0.0")], "API_AUTH_TOKEN is not set"),
+        ("realtime", &[("AGENTCAFE_RUNTIME_API_KEY", "x")], "API_AUTH_TOKEN has 1 bytes"),
+    ];
+    for (subcommand, variables, problem) in cases {
+        let mut launch = launch().subcommand(subcommand).env("REALTIME_PORT", 0);
+        if variables.iter().any(|(name, _)| name.ends_with("TOKEN") || name.ends_with("KEY")) {
+            launch = launch.without("API_HOST");
+        }
+        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let failed = launch.try_start().await.expect_err("it refuses to start");
+        assert!(failed.status.is_some_and(|status| !status.success()), "{failed}");
+        for part in [problem, "at least 16 bytes", "Set it, or"] {
+            assert!(failed.log.contains(part), "{variables:?}: {failed}");
+        }
     }
 }

@@ -23,7 +23,7 @@ fn content(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Starts a server that must not start, and checks that its error contains these words.
-async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
+pub(crate) async fn fails(launch: Launch, words: &[&str]) -> FailedStart {
     let Err(failed) = launch.try_start().await else { panic!("it started; expected {words:?}") };
     let status = failed.status.unwrap_or_else(|| panic!("it neither starts nor exits: {}", failed.log));
     assert!(!status.success() && status.code().is_some(), "{status:?}: {}", failed.log);

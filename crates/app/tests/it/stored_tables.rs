@@ -90,6 +90,7 @@ impl Command for StoredTable {
 pub(crate) async fn store_tables(directory: &Path, tables: Vec<StoredTable>) {
     let (store, closing) = Store::open(StoreOptions {
         location: crate::store_location(directory),
+        accept_shorter_log: false,
         rules: Rules::default(),
         clock: Arc::new(SystemClock::start()),
         ids: Box::new(RandomIds::default()),

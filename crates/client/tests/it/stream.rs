@@ -94,14 +94,10 @@ fn ready(head: u64) -> String {
 }
 
 /// A stream that reconnects at once, of a server with these connections.
-async fn connect(
-    start: Start,
-    known_head: u64,
-    connections: Vec<String>,
-) -> (EventStream, mpsc::UnboundedReceiver<String>) {
+async fn connect(start: Start, connections: Vec<String>) -> (EventStream, mpsc::UnboundedReceiver<String>) {
     let (address, paths) = serve(connections).await;
     let backoff = Backoff { min: Duration::ZERO, max: Duration::ZERO };
-    let options = StreamOptions { known_head: Sequence(known_head), backoff, ..StreamOptions::all(start) };
+    let options = StreamOptions { backoff, ..StreamOptions::all(start) };
     (EventStream::new(ApiClient::new(&format!("http://{address}"), None).unwrap(), options), paths)
 }
 
@@ -119,7 +115,8 @@ async fn stream_position_follows_the_frames() {
     let error = control("error", r#"{"code":"ERR_UNAVAILABLE","cursor":9}"#);
     let received = StreamUpdate::Events(vec![ReceivedEvent { sequence: Sequence(11), json: "{}".into() }]);
     let ended = RequestError::Unavailable("the server ended the stream: ERR_UNAVAILABLE".to_owned());
-    let connected = |after, head| StreamUpdate::Connected { after: Sequence(after), head: Sequence(head) };
+    let connected =
+        |after, head| StreamUpdate::Connected { after: Sequence(after), head: Sequence(head), log_id: None };
     let skipped = StreamUpdate::Gap { from: Sequence(20), to: Sequence(40) };
     let ten = Some(10);
     let cases = [
@@ -138,7 +135,7 @@ async fn stream_position_follows_the_frames() {
     for (after, frame, want, want_after) in cases {
         let start = after.map_or(Start::Latest, |after| Start::After(Sequence(after)));
         let connections = vec![frame.clone(), String::new()];
-        let (mut stream, mut paths) = connect(start, 0, connections).await;
+        let (mut stream, mut paths) = connect(start, connections).await;
         let mut updates = Vec::new();
         let mut requested = Vec::new();
         while requested.len() < 2 {
@@ -155,21 +152,29 @@ async fn stream_position_follows_the_frames() {
     }
 }
 
-/// A log that is shorter for a moment is that of a node that lags, however often it connects. That one which stays
-/// shorter for 5 s is another log is shown with real servers.
+/// The log's id goes back with the cursor. After a `reset` the stream begins anew, in whatever log is there.
 #[tokio::test]
-async fn stream_waits_for_a_log_that_is_shorter_for_a_moment() {
-    let lags = |update: &StreamUpdate| matches!(update, StreamUpdate::Disconnected(RequestError::Unavailable(why)) if why.contains("before"));
-    let mut connections = vec![ready(50) + &event(60)];
-    connections.extend([59, 50, 5, 5, 5, 5, 60].map(ready));
-    let (mut stream, _) = connect(Start::After(Sequence(0)), 0, connections).await;
+async fn stream_begins_anew_after_a_reset() {
+    let ready = |cursor: u64, log_id: &str| {
+        control("ready", &format!(r#"{{"cursor":{cursor},"head":5,"logId":"{log_id}"}}"#))
+    };
+    let reset = control("reset", r#"{"head":5,"logId":"b","reason":"other_log"}"#);
+    let connections = vec![ready(3, "a") + &event(4), reset, ready(0, "b"), String::new()];
+    let (mut stream, mut paths) = connect(Start::After(Sequence(3)), connections).await;
     let mut updates = Vec::new();
-    while updates.len() < 9 {
+    while updates.len() < 4 {
         updates.extend(Some(stream.next().await).filter(|update| !is_closed(update)));
     }
-    let connected = |after, head| StreamUpdate::Connected { after: Sequence(after), head: Sequence(head) };
-    assert_eq!((&updates[0], &updates[8]), (&connected(0, 50), &connected(60, 60)));
-    assert!(updates[2..8].iter().all(lags), "{updates:?}");
-    let (mut known, _) = connect(Start::After(Sequence(9)), 9, vec![ready(8)]).await;
-    assert!(lags(&known.next().await), "known from before");
+    let (head, log_id) = (Sequence(5), |id: &str| Some(id.to_owned()));
+    let connected = |after, id| StreamUpdate::Connected { after: Sequence(after), head, log_id: log_id(id) };
+    let received = StreamUpdate::Events(vec![ReceivedEvent { sequence: Sequence(4), json: "{}".into() }]);
+    let replaced = StreamUpdate::LogReplaced { head, log_id: log_id("b") };
+    assert_eq!(updates, [connected(3, "a"), received, replaced, connected(0, "b")]);
+    for want in ["?cursor=3", "?cursor=4&logId=a", "?cursor=0", "?cursor=0&logId=b"] {
+        let path = tokio::select! {
+            path = paths.recv() => path.unwrap(),
+            _ = async { loop { stream.next().await; } } => unreachable!(),
+        };
+        assert!(path.ends_with(want), "{want}: {path}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Sends one event to one target: signs the request, and reports the result.
 
 use std::error::Error;
+use std::fs::File;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use agentcafe_domain::webhooks::target::{self, TargetError, WebhookRules};
 use bytes::Bytes;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, header};
+use rustix::io::Errno;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -37,6 +40,19 @@ pub(super) struct DeliveryRequest<'a> {
     pub(super) sent: &'a EventRef,
     pub(super) body: Bytes,
     pub(super) source: DeliverySource,
+}
+
+/// This machine lacks what a connection needs, such as file descriptors. It is no failure of the target.
+#[derive(Debug, thiserror::Error)]
+#[error("the server has no resources for a connection at the moment")]
+pub(super) struct LocalShortage;
+
+/// Why there is no response.
+enum SendError {
+    /// The attempt failed, with the error as subscribers see it.
+    Failed(String),
+    /// As [`LocalShortage`].
+    Shortage,
 }
 
 /// Sends webhooks.
@@ -83,11 +99,22 @@ impl WebhookSender {
             body: redelivery.body.clone().into(),
             source: DeliverySource::DlqReplay,
         };
-        self.deliver(&request).await.0
+        match self.deliver(&request).await {
+            Ok((result, _)) => result,
+            Err(shortage) => {
+                SendResult { status_code: None, error: Some(shortage.to_string()), duration_ms: 0 }
+            }
+        }
     }
 
     /// Makes one attempt. With its result comes the delay that the receiver's `Retry-After` requests, in milliseconds.
-    pub(super) async fn deliver(&self, request: &DeliveryRequest<'_>) -> (SendResult, Option<u64>) {
+    ///
+    /// # Errors
+    /// [`LocalShortage`]: there was no attempt.
+    pub(super) async fn deliver(
+        &self,
+        request: &DeliveryRequest<'_>,
+    ) -> Result<(SendResult, Option<u64>), LocalShortage> {
         let began = self.clock.stopwatch();
         let response = self.send(request).await;
         let took = self.clock.stopwatch().saturating_sub(began);
@@ -102,20 +129,27 @@ impl WebhookSender {
                 let error = (!status.is_success()).then(|| format!("HTTP {}", status.as_u16()));
                 let _ = timeout(BODY_TIMEOUT, read_body(response, MAX_BODY_BYTES)).await;
                 let status_code = Some(status.as_u16());
-                (SendResult { status_code, error, duration_ms }, retry_after_ms)
+                Ok((SendResult { status_code, error, duration_ms }, retry_after_ms))
             }
-            Err(error) => (SendResult { status_code: None, error: Some(error), duration_ms }, None),
+            Err(SendError::Failed(error)) => {
+                Ok((SendResult { status_code: None, error: Some(error), duration_ms }, None))
+            }
+            Err(SendError::Shortage) => {
+                tracing::debug!("{LocalShortage}");
+                Err(LocalShortage)
+            }
         }
     }
 
-    async fn send(&self, delivery: &DeliveryRequest<'_>) -> Result<Response, String> {
+    async fn send(&self, delivery: &DeliveryRequest<'_>) -> Result<Response, SendError> {
         // The rules may be stricter than when the subscription was created.
-        let url = target::check(delivery.target_url, self.rules).map_err(|error| error.to_string())?;
+        let url = target::check(delivery.target_url, self.rules)
+            .map_err(|error| SendError::Failed(error.to_string()))?;
         let client = self.client().map_err(explain)?;
         let request = self.signed(client.post(url), delivery);
         match timeout(delivery.timeout, request.send()).await {
             Ok(response) => response.map_err(|error| explain(error.without_url())),
-            Err(_) => Err("timeout".to_owned()),
+            Err(_) => Err(SendError::Failed("timeout".to_owned())),
         }
     }
 
@@ -150,13 +184,20 @@ pub(crate) async fn read_body(mut response: Response, max_bytes: usize) -> Resul
 }
 
 /// The error as subscribers see it: without details of our network. `error` has no URL, which may contain a key.
-fn explain(error: reqwest::Error) -> String {
+fn explain(error: reqwest::Error) -> SendError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<TargetError>() {
-            return refused.to_string();
+            return SendError::Failed(refused.to_string());
+        }
+        if inner.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error).is_some_and(is_shortage) {
+            return SendError::Shortage;
         }
         cause = inner.source();
+    }
+    // Root certificates and names are read from files, and such errors do not say why that failed.
+    if File::open("/dev/null").is_err_and(|error| error.raw_os_error().is_some_and(is_shortage)) {
+        return SendError::Shortage;
     }
     tracing::debug!(%error, "a webhook was not answered");
     let text = if error.is_timeout() {
@@ -166,5 +207,12 @@ fn explain(error: reqwest::Error) -> String {
     } else {
         "the target gave no valid answer"
     };
-    text.to_owned()
+    SendError::Failed(text.to_owned())
+}
+
+/// Whether an error of the operating system says that this machine lacks file descriptors, ports or memory.
+fn is_shortage(code: i32) -> bool {
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL]
+        .iter()
+        .any(|shortage| shortage.raw_os_error() == code)
 }

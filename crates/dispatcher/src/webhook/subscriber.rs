@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::privacy::Rooms;
-use super::sender::DeliveryRequest;
+use super::sender::{DeliveryRequest, LocalShortage};
 use super::{FollowerContext, SignedSubscription};
 
 /// The position of a follower without work.
@@ -242,7 +242,11 @@ impl Subscriber {
             if filter_of(&current.subscription) != *filter {
                 return Ok(false);
             }
-            let (attempted, retry_after_ms) = self.attempt(&current, &sent, body.clone()).await?;
+            let Ok((attempted, retry_after_ms)) = self.attempt(&current, &sent, body.clone()).await? else {
+                // The server itself cannot connect at the moment: that counts as no attempt.
+                self.unless_ending(sleep(RETRY_AFTER)).await?;
+                continue;
+            };
             let status = attempted.status_code;
             let result = AttemptResult { status, retry_after_ms, number };
             let outcome = self.outcome(&current.subscription, event, result);
@@ -292,7 +296,7 @@ impl Subscriber {
         signed: &SignedSubscription,
         sent: &EventRef,
         body: Bytes,
-    ) -> Result<(SendResult, Option<u64>), Ended> {
+    ) -> Result<Result<(SendResult, Option<u64>), LocalShortage>, Ended> {
         let request = DeliveryRequest {
             subscription_id: self.id,
             target_url: &signed.subscription.target_url,

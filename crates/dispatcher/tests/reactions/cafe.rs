@@ -118,6 +118,7 @@ fn engine(store: Arc<Store>) -> Arc<Engine> {
 fn open(directory: &Path, clock: &Arc<TestClock>) -> (Arc<Store>, Closing) {
     Store::open(StoreOptions {
         location: StoreLocation::Directory(directory.to_owned()),
+        accept_shorter_log: false,
         rules: rules(),
         clock: clock.clone(),
         ids: Box::new(RandomIds::default()),

@@ -53,6 +53,7 @@ catalogue! {
     UnsupportedAction "ERR_UNSUPPORTED_ACTION" "Unsupported action";
     IdempotencyKeyConflict "ERR_IDEMPOTENCY_KEY_CONFLICT" "The key was already used with another payload";
     Conflict "ERR_CONFLICT" "The current state does not allow this";
+    CursorAhead "ERR_CURSOR_AHEAD" "The cursor is not of this log";
     PayloadTooLarge "ERR_PAYLOAD_TOO_LARGE" "The body is too large";
     OperatorOverrideBlocked "ERR_OPERATOR_OVERRIDE_BLOCKED" "Blocked by operator override";
     RateLimited "ERR_RATE_LIMITED" "Rate limit exceeded";

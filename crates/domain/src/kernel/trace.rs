@@ -67,7 +67,7 @@ impl StepCode {
             Code::NotFound => Self::NotFound,
             Code::UnsupportedAction => Self::UnsupportedAction,
             Code::IdempotencyKeyConflict => Self::IdempotencyConflict,
-            Code::Conflict => Self::Conflict,
+            Code::Conflict | Code::CursorAhead => Self::Conflict,
             Code::Internal | Code::Unavailable | Code::RateLimited => Self::InternalError,
             Code::Validation
             | Code::MissingField

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Code, Sequence, Timestamp};
 use agentcafe_eventlog::{
-    Backlog, EventFilter, FrameEncoder, LogStream, LoggedEvent, StreamHub, StreamItem, StreamStart,
-    Subscriber,
+    Backlog, EventFilter, FrameEncoder, LogPosition, LogStream, LoggedEvent, ResetReason, StreamHub,
+    StreamItem, StreamStart, Subscriber,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,7 @@ fn shown(item: StreamItem) -> String {
         StreamItem::Ready(data) => format!("ready {data}"),
         StreamItem::Snapshot { data, .. } => format!("snapshot {data}"),
         StreamItem::Gap { from, to } => format!("gap {from} {to}"),
+        StreamItem::Reset { log, reason } => format!("reset {} {} {reason:?}", log.head, log.log_id),
         StreamItem::Events(frames) => format!("events {}", str::from_utf8(&frames.bytes).unwrap()),
         StreamItem::Heartbeat { cursor, at } => format!("heartbeat {cursor} {}", at.as_millis()),
         StreamItem::Error { code, cursor } => format!("error {} {cursor}", code.as_str()),
@@ -127,5 +128,17 @@ async fn log_stream_ends_when_access_is_refused() {
     log.append_many(1, 10);
     let want = ["events 1,", "error ERR_FORBIDDEN 1", "end ERR_FORBIDDEN"];
     assert_eq!(take(&mut stream, 3).await, want);
+    assert!(stream.next(ENCODER).await.is_none());
+}
+
+/// A stream that begins with its end reads nothing.
+#[tokio::test]
+async fn log_stream_that_begins_with_a_reset_ends() {
+    let (log, hub) = (MemoryLog::new(), hub(Duration::from_millis(20)));
+    log.append_many(1, 10);
+    let position = LogPosition { head: Sequence(1), log_id: "a".to_owned() };
+    let items = StreamItem::reset(position, ResetReason::CursorAhead).into();
+    let mut stream = open(&log, &hub, StreamStart { items, ..StreamStart::default() }, u32::MAX);
+    assert_eq!(take(&mut stream, 2).await, ["reset 1 a CursorAhead", "end ERR_CURSOR_AHEAD"]);
     assert!(stream.next(ENCODER).await.is_none());
 }

@@ -1,14 +1,18 @@
 //! Follows the log: what is stored after a cursor, then what comes.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, OperationError, Record, STREAM_CURSOR, Sequence, TYPES,
+    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, LOG_ID, OperationError, Record, STREAM_CURSOR,
+    Sequence, TYPES,
 };
 use agentcafe_domain::keys::{ApiKey, Principal, Scope};
-use agentcafe_eventlog::{Backlog, EventFilter, LogStream, StreamItem, StreamStart, Subscriber};
+use agentcafe_eventlog::{
+    Backlog, EventFilter, LastEventId, LogStream, ReaderPosition, StreamItem, StreamStart, Subscriber,
+};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -34,7 +38,9 @@ parameters! {
         viewer: Option<ActorId> = read_access::viewer(fields)?,
         cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
         types: Vec<String> = fields.names(TYPES),
-        resume_after: Option<Sequence> = input.resume_after,
+        last_event_id: LastEventId = input.last_event_id,
+        log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
+        continues_after_reset: bool = fields.continues_after_reset()?,
     }
 }
 
@@ -83,26 +89,36 @@ impl Operation for FollowEvents {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
-        let Self { mut filter, viewer, cursor, backlog_limit, types, resume_after } = self;
+        let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id, log_id, .. } = self;
         let service = Arc::clone(call.service);
         let principal = call.caller.principal.clone();
         service.may_follow(&principal, &mut filter, viewer.as_ref()).await?;
-        let head = service.store().recent_events().head();
-        let after = match cursor {
-            Some(Cursor::Latest) => resume_after.unwrap_or(head),
-            Some(Cursor::After(cursor)) => cursor.max(resume_after.unwrap_or(cursor)),
-            None => resume_after.unwrap_or(Sequence::START),
+        let log = service.store().log_position();
+        let head = log.head;
+        let (given, start) = match cursor {
+            Some(Cursor::Latest) => (None, head),
+            Some(Cursor::After(cursor)) => (Some(cursor), cursor),
+            None => (None, Sequence::START),
         };
+        let reader = ReaderPosition { cursor: given.max(last_event_id.sequence()), log_id };
+        let reset = log.reset_reason(&reader);
+        let after = if reset.is_some() { head } else { reader.cursor.unwrap_or(start) };
         let permit = Arc::clone(&service.streams).try_acquire_owned().map_err(|_| {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
         })?;
         let ready = StreamItem::Ready(json!({
             "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
-            "cursor": after, "types": types, "head": head,
+            "cursor": after, "types": types, "head": head, "logId": log.log_id,
+            "lastEventIdIgnored": last_event_id == LastEventId::Foreign,
         }));
+        let items = match reset {
+            None => VecDeque::from([ready]),
+            Some(reason) if self.continues_after_reset => [StreamItem::Reset { log, reason }, ready].into(),
+            Some(reason) => StreamItem::reset(log, reason).into(),
+        };
         let backlog = backlog_limit.map(|limit| Backlog { until: head, limit: Some(limit), ready: None });
-        let start = StreamStart { items: [ready].into(), after, backlog, ..StreamStart::default() };
+        let start = StreamStart { items, after, backlog, ..StreamStart::default() };
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
         let key_changes = principal.binding().map(|_| service.store().changed(ApiKey::TABLE));

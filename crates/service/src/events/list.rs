@@ -2,9 +2,10 @@
 
 use agentcafe_domain::kernel::{
     AFTER_EVENT_ID, ActorId, CURSOR, DomainError, EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EventType,
-    FROM_TS, Field, Fields, OperationError, ROOM_FILTER, Sequence, TO_TS, Timestamp,
+    FROM_TS, Field, Fields, LOG_ID, OperationError, ROOM_FILTER, Sequence, TO_TS, Timestamp,
 };
 use agentcafe_domain::keys::Scope;
+use agentcafe_eventlog::{LogPosition, ReaderPosition};
 use agentcafe_store::{EventFilter, EventPage, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,17 +23,20 @@ const MAX_LIMIT: usize = 5_000;
 struct EventSelector {
     filter: EventFilter,
     viewer: Option<ActorId>,
-    cursor: Option<Sequence>,
+    position: ReaderPosition,
 }
 
 impl EventSelector {
     fn read(fields: &Fields, filter: EventFilter) -> Result<Self, DomainError> {
-        Ok(Self { filter, viewer: read_access::viewer(fields)?, cursor: fields.sequence(CURSOR)? })
+        let position =
+            ReaderPosition { cursor: fields.sequence(CURSOR)?, log_id: fields.trimmed_text(LOG_ID)? };
+        Ok(Self { filter, viewer: read_access::viewer(fields)?, position })
     }
 
-    /// The filter, if the viewer may read what it matches.
+    /// The filter, if the viewer may read what it matches and the cursor is of this log.
     async fn readable(mut self, call: &Call<'_>) -> Result<EventFilter, OperationError> {
         call.service.may_follow(&call.caller.principal, &mut self.filter, self.viewer.as_ref()).await?;
+        call.service.store().log_position().check(&self.position)?;
         Ok(self.filter)
     }
 }
@@ -45,6 +49,8 @@ pub struct PageEnd {
     count: usize,
     /// The cursor to continue from; unchanged if nothing was found.
     next_cursor: Sequence,
+    #[serde(flatten)]
+    log: LogPosition,
 }
 
 parameters! {
@@ -62,7 +68,7 @@ impl Operation for ListEvents {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
-        let cursor = self.events.cursor;
+        let cursor = self.events.position.cursor;
         let filter = self.events.readable(call).await?;
         let after = match cursor {
             Some(cursor) => cursor,
@@ -71,7 +77,8 @@ impl Operation for ListEvents {
         let query = EventQuery::after(filter, after, self.limit);
         let events = call.service.store().events(query).await?.events;
         let next_cursor = events.last().map_or(after, |event| event.sequence);
-        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor }, events })
+        let log = call.service.store().log_position();
+        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor, log }, events })
     }
 }
 
@@ -98,10 +105,11 @@ impl Operation for ListMentions {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
-        let after = self.mentions.cursor.unwrap_or(Sequence::START);
+        let after = self.mentions.position.cursor.unwrap_or(Sequence::START);
         let query = EventQuery::after(self.mentions.readable(call).await?, after, self.limit);
         let EventPage { events, scanned_to } = call.service.store().events(query).await?;
-        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor: scanned_to }, events })
+        let log = call.service.store().log_position();
+        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor: scanned_to, log }, events })
     }
 }
 
@@ -132,6 +140,8 @@ pub struct TimelineEnd {
     from_ts: Option<String>,
     /// The end of the time span; null: the end of the log.
     to_ts: Option<String>,
+    #[serde(flatten)]
+    log: LogPosition,
 }
 
 impl Operation for ReadTimeline {
@@ -140,15 +150,21 @@ impl Operation for ReadTimeline {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
-        let Self { events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;
-        let (cursor, given) = (events.cursor, events.cursor.unwrap_or(Sequence::START));
+        let Self { mut events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;
+        let cursor = events.position.cursor;
+        let given = cursor.unwrap_or(Sequence::START);
+        if descending {
+            // The page ends before the cursor, which may be the next sequence.
+            events.position.cursor = cursor.map(|before| Sequence(before.0.saturating_sub(1)));
+        }
         let (after, before) = if descending { (Sequence::START, cursor) } else { (given, None) };
         let selected = EventQuery::after(events.readable(call).await?, after, limit);
         let query = EventQuery { before, from, to, descending, ..selected };
         let events = call.service.store().events(query).await?.events;
         let order = if descending { "desc" } else { "asc" };
         let next_cursor = events.last().map_or(given, |event| event.sequence);
-        let rest = TimelineEnd { count: events.len(), order, next_cursor, from_ts, to_ts };
+        let log = call.service.store().log_position();
+        let rest = TimelineEnd { count: events.len(), order, next_cursor, from_ts, to_ts, log };
         Ok(EventList { events, rest })
     }
 }

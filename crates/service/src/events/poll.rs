@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, OperationError, STREAM_CURSOR,
-    Sequence,
+    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError,
+    STREAM_CURSOR, Sequence,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
-use agentcafe_eventlog::Follower;
+use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -45,6 +45,7 @@ parameters! {
         timeout_ms: i64 = fields.integer(TIMEOUT_MS, 0..=MAX_TIMEOUT_MS)?.unwrap_or(DEFAULT_TIMEOUT_MS),
         viewer: Option<ActorId> = read_access::viewer(fields)?.or(fields.actor(ACTOR_ID)?),
         cursor: Option<Cursor> = fields.cursor(STREAM_CURSOR)?,
+        log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
         after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
         listener: Option<RefreshPresence> = listener(fields, &filter)?,
@@ -63,6 +64,8 @@ pub struct PollEnd {
     waited_ms: u64,
     /// The presence of the actor.
     presence: Option<Presence>,
+    #[serde(flatten)]
+    log: LogPosition,
 }
 
 /// The actor that polls, if it is named and to be shown as present.
@@ -86,14 +89,22 @@ impl Operation for PollEvents {
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
-        let Self { mut filter, timeout_ms, viewer, cursor, after_event_id, limit, listener } = self;
+        let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, mut listener } =
+            self;
+        if call.caller.transport.is_probe {
+            (timeout_ms, listener) = (0, None);
+        }
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let began = engine.clock.stopwatch();
+        let log = service.store().log_position();
         let after = match cursor {
-            Some(Cursor::Latest) => service.store().recent_events().head(),
-            Some(Cursor::After(cursor)) => cursor,
+            Some(Cursor::Latest) => log.head,
+            Some(Cursor::After(cursor)) => {
+                log.check(&ReaderPosition { cursor: Some(cursor), log_id })?;
+                cursor
+            }
             None => sequence_of(service, after_event_id).await?,
         };
         let presence = show_presence(call, listener).await?;
@@ -103,7 +114,8 @@ impl Operation for PollEvents {
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let waited = engine.clock.stopwatch() - began;
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence };
+        let log = service.store().log_position();
+        let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence, log };
         Ok(EventList { events, rest })
     }
 }

@@ -70,6 +70,18 @@ impl Service {
         }
     }
 
+    /// Whether callers without a token are let in, as far as this node knows: before it has looked for keys, they are.
+    pub fn is_open(&self) -> bool {
+        let Authentication { mode, shared_token } = &self.settings.authentication;
+        match mode {
+            AuthMode::Keys => false,
+            AuthMode::Shared => shared_token.is_none(),
+            AuthMode::Automatic | AuthMode::Both => {
+                shared_token.is_none() && self.keys.known_any() != Some(true)
+            }
+        }
+    }
+
     /// Stores when keys were used, until the engine stops.
     pub async fn note_key_uses(self: Arc<Self>) {
         let mut ticks = interval(NOTE_USES_EVERY);

@@ -108,6 +108,11 @@ impl KeyRing {
         Ok(any)
     }
 
+    /// As [`KeyRing::has_any`], if this node knows.
+    pub(crate) fn known_any(&self) -> Option<bool> {
+        self.current(|known| known.any)
+    }
+
     /// Takes the uses that are not stored yet.
     pub(crate) fn take_uses(&self) -> Vec<KeyUse> {
         let uses = std::mem::take(&mut self.known.lock().uses);

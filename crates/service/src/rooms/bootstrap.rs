@@ -9,6 +9,7 @@ use agentcafe_domain::presence::Presence;
 use agentcafe_domain::rooms::Room;
 use agentcafe_domain::rooms::pin::PinnedContext;
 use agentcafe_domain::tasks::{Task, TaskState};
+use agentcafe_eventlog::LogPosition;
 use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -61,8 +62,8 @@ pub struct Bootstrap {
     pub actor_view: Option<ActorView>,
     /// The state of the room.
     pub room_view: RoomView,
-    /// Where to follow the log from: everything that is not in this answer comes after it.
-    pub cursor: Sequence,
+    /// Where to follow the log from: everything that is not in this answer comes after its head.
+    pub log: LogPosition,
 }
 
 /// What waits for the actor.
@@ -103,8 +104,8 @@ impl Operation for ReadBootstrap {
     async fn run(self, call: &Call<'_>) -> Result<Bootstrap, OperationError> {
         let service = call.service;
         service.may_read(&self.tenant, &self.room, self.viewer.as_ref()).await?;
-        // Read first: whatever happens while the rest is read comes after this cursor.
-        let cursor = service.store().recent_events().head();
+        // Read first: whatever happens while the rest is read comes after this head.
+        let log = service.store().log_position();
         let rooms = self.rooms(service).await?;
         let room_view = self.room_view(service).await?;
         let actor_view = match &self.actor {
@@ -112,7 +113,7 @@ impl Operation for ReadBootstrap {
             None => None,
         };
         let Self { tenant, room, actor, .. } = self;
-        Ok(Bootstrap { tenant, room, actor, rooms, actor_view, room_view, cursor })
+        Ok(Bootstrap { tenant, room, actor, rooms, actor_view, room_view, log })
     }
 }
 

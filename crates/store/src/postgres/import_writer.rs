@@ -10,7 +10,7 @@ use super::connect::PostgresOptions;
 use super::connection::Connection;
 use super::idempotency_keys::KEYS;
 use super::listener::IN_USE;
-use super::open::{migrate_or_check, open_error};
+use super::open::{LOG_ID, migrate_or_check, open_error};
 use super::pipeline::{self, BoundStatement};
 use super::records;
 use super::schema::Schema;
@@ -23,6 +23,9 @@ use crate::storage_error::StorageError;
 /// How often, and with which pause, the import waits for servers to disconnect: the sessions of a killed one end in a moment.
 const ATTEMPTS: usize = 25;
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Begins a new epoch of the log.
+const BEGIN_EPOCH: &str = "UPDATE log_identity SET epoch = left(gen_random_uuid()::text, 8)";
 
 impl BlockingPostgres {
     /// A database that no other process uses: takes the exclusive lock on it; creates the schema if it is missing. Unless the
@@ -44,6 +47,14 @@ impl BlockingPostgres {
             Err(OpenError::Database("it is in use by another process; stop all servers first".to_owned()))
         })?;
         Ok(Self { runtime, connection })
+    }
+
+    /// Begins a new epoch of the log. Returns its new id.
+    pub(crate) fn begin_epoch(options: &PostgresOptions) -> Result<String, OpenError> {
+        let database = Self::import(options)?;
+        let updated = format!("{BEGIN_EPOCH} RETURNING {LOG_ID}");
+        let row = database.wait(database.connection.client.query_one(&updated, &[])).map_err(open_error)?;
+        row.try_get(0).map_err(open_error)
     }
 
     fn run(&self, sql: &str) -> Result<(), StorageError> {
@@ -115,6 +126,7 @@ impl ImportTarget for BlockingPostgres {
                 "UPDATE log_head SET sequence = $1, inbox = $2, audit = $3, at_ms = $4",
                 vec![Box::new(sequence), Box::new(inbox), Box::new(audit), Box::new(last_at)],
             ),
+            BoundStatement::new(BEGIN_EPOCH, Vec::new()),
             BoundStatement::new("COMMIT", Vec::new()),
         ];
         self.wait(pipeline::run(&self.connection, &statements))?;

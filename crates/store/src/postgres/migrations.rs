@@ -5,9 +5,10 @@ use tokio_postgres::{Client, Error};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
+    ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
 ];
 
 /// The table of the migrations that were applied.

@@ -27,6 +27,9 @@ use crate::table_changes::TableChanges;
 /// Connections that hold locks, one each: how many external calls run at once.
 const LOCK_CONNECTIONS: usize = 8;
 
+/// The id of the log, which changes with its epoch.
+pub(super) const LOG_ID: &str = "log_id || '-' || epoch";
+
 pub(super) fn open_error(error: impl std::error::Error) -> OpenError {
     OpenError::Database(with_causes(&error))
 }
@@ -66,7 +69,7 @@ async fn prepare(
     options: &PostgresOptions,
     table_changes: Arc<TableChanges>,
     clock: Arc<dyn Clock>,
-) -> Result<(Arc<Schema>, Arc<NodeState>), OpenError> {
+) -> Result<(Arc<Schema>, Arc<NodeState>, String), OpenError> {
     let client = connect(address, "starts").await?;
     migrate_or_check(&client, options).await?;
     let locked = client.query_one("SELECT pg_try_advisory_lock_shared($1)", &[&IN_USE]).await;
@@ -74,6 +77,8 @@ async fn prepare(
         return Err(OpenError::Database("an import is running".to_owned()));
     }
     let schema = Arc::new(Schema::read(&client).await.map_err(open_error)?);
+    let log_id = client.query_one(&format!("SELECT {LOG_ID} FROM log_identity"), &[]).await;
+    let log_id = log_id.and_then(|row| row.try_get(0)).map_err(open_error)?;
     let connection = Connection::new(client, Arc::clone(&schema));
     let CommittedHead { head, table_versions, now } =
         CommittedHead::read(&connection).await.map_err(open_error)?;
@@ -81,7 +86,7 @@ async fn prepare(
     clock.learn(now);
     table_changes.publish(&table_versions);
     let recent_events = Arc::new(RecentEvents::new(head));
-    Ok((schema, Arc::new(NodeState { recent_events, table_changes, clock })))
+    Ok((schema, Arc::new(NodeState { recent_events, table_changes, clock }), log_id))
 }
 
 /// Opens the store. `node` is the name of this node, which no other has.
@@ -95,7 +100,7 @@ pub(crate) async fn open(
     node: String,
 ) -> Result<Opened<PostgresStorage>, OpenError> {
     let address = Address::parse(options.url.expose()).map_err(OpenError::Database)?;
-    let (schema, state) = prepare(&address, &options, table_changes, clock).await?;
+    let (schema, state, log_id) = prepare(&address, &options, table_changes, clock).await?;
     // One for the writer's thread, one for readers: a connection stays with the runtime that opened it.
     let catch_up = || CatchUp::new(address.pool("follows", 1), Arc::clone(&schema), Arc::clone(&state));
     let reader = PostgresReader {
@@ -123,5 +128,5 @@ pub(crate) async fn open(
         stop_listening,
     };
     let (recent_events, clock) = (Arc::clone(&state.recent_events), Arc::clone(&state.clock));
-    Ok(Opened { storage, view: View { reader, recent_events, clock } })
+    Ok(Opened { storage, view: View { reader, recent_events, clock, log_id } })
 }

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use agentcafe_domain::kernel::{Heads, Table, Timestamp};
+use agentcafe_eventlog::LogPosition;
 use rusqlite::{Connection, params};
 
 use super::idempotency_keys::IdempotencyKeys;
 use super::open::{self, DataDirectory};
 use super::storage::checkpoint;
-use super::{events, records};
+use super::{events, high_water_mark, log_identity, records};
 use crate::open_error::OpenError;
 use crate::sql::number;
 use crate::storage::{BlockingConnection, ImportRow, ImportTarget, PreviousImport};
@@ -18,7 +19,7 @@ use crate::storage_error::StorageError;
 pub(crate) struct SqliteImport {
     connection: Connection,
     keys: IdempotencyKeys,
-    _directory: DataDirectory,
+    directory: DataDirectory,
 }
 
 impl SqliteImport {
@@ -28,7 +29,7 @@ impl SqliteImport {
         let connection = open::open_writer(&directory.database)?;
         let failed = |error: rusqlite::Error| open::explain(&directory.database, &error);
         let keys = IdempotencyKeys::load(&connection).map_err(failed)?;
-        Ok(Self { connection, keys, _directory: directory })
+        Ok(Self { connection, keys, directory })
     }
 
     fn write_row(&mut self, row: &ImportRow) -> rusqlite::Result<()> {
@@ -83,8 +84,11 @@ impl ImportTarget for SqliteImport {
                 number(heads.audit),
             ],
         )?;
+        log_identity::begin_epoch(&self.connection)?;
+        let log_id = log_identity::log_id(&self.connection)?;
         self.connection.execute_batch("COMMIT")?;
         checkpoint(&self.connection);
+        high_water_mark::write(&self.directory.database, &LogPosition { head: heads.sequence, log_id });
         Ok(())
     }
 }

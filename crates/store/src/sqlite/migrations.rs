@@ -8,9 +8,10 @@ use super::open::explain;
 use crate::migrations::{self, Migration, checksum};
 use crate::open_error::OpenError;
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
+    ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
 ];
 
 /// Migrates the schema to this version.

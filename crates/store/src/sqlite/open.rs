@@ -1,18 +1,18 @@
 //! Opening an embedded store: one process per data directory, and no file is changed that is not an intact database of
 //! AgentCafe.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Clock, Heads};
-use agentcafe_eventlog::RecentEvents;
+use agentcafe_eventlog::{LogPosition, RecentEvents};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::reader::SqliteReader;
 use super::storage::{SqliteStorage, log_head};
-use super::{file_check, migrations};
+use super::{file_check, file_modes, log_identity, migrations};
 use crate::open_error::OpenError;
 use crate::storage::{Opened, Snapshot, View};
 use crate::storage_error::StorageError;
@@ -34,18 +34,19 @@ pub(super) struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Creates the directory if it is missing, and locks it.
+    /// Creates the directory if it is missing, and locks it. Its files can be read by their owner only.
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable = |error| OpenError::Directory(path.to_owned(), error);
-        fs::create_dir_all(path).map_err(unusable)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path.join(LOCK_NAME))
-            .map_err(unusable)?;
+        file_modes::create_directory(path).map_err(unusable)?;
+        let (database, lock_path) = (path.join(FILE_NAME), path.join(LOCK_NAME));
+        let lock = file_modes::open_or_create(&lock_path).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { database: path.join(FILE_NAME), _lock: lock }),
+            Ok(()) => {
+                let logs = ["db-wal", "db-shm"].map(|extension| database.with_extension(extension));
+                let files = [&lock_path, &database].into_iter().chain(&logs);
+                file_modes::tighten(path, files.map(PathBuf::as_path));
+                Ok(Self { database, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
@@ -53,23 +54,41 @@ impl DataDirectory {
 }
 
 /// Opens the store in a directory, which is created if it is missing.
-pub(crate) async fn open(path: PathBuf, clock: Arc<dyn Clock>) -> Result<Opened<SqliteStorage>, OpenError> {
+pub(crate) async fn open(
+    path: PathBuf,
+    accept_shorter_log: bool,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened<SqliteStorage>, OpenError> {
     let directory = DataDirectory::lock(&path)?;
     let database = directory.database.clone();
+    let has_new_epoch = log_identity::check(&database, accept_shorter_log)?;
     let connection = open_writer(&database)?;
     let failed = |error: rusqlite::Error| explain(&database, &error);
+    if has_new_epoch {
+        log_identity::begin_epoch(&connection).map_err(failed)?;
+    }
+    let log_id = log_identity::log_id(&connection).map_err(failed)?;
     let reader = SqliteReader::open(&database).map_err(failed)?;
     let loaded =
         reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
-    let storage = loaded.expect("no connection is in use yet").map_err(failed)?;
-    let recent_events = Arc::new(RecentEvents::new(storage.head().heads.sequence));
-    Ok(Opened { storage, view: View { reader, recent_events, clock } })
+    let mut storage = loaded.expect("no connection is in use yet").map_err(failed)?;
+    let head = storage.head().heads.sequence;
+    let recent_events = Arc::new(RecentEvents::new(head));
+    storage
+        .keep_mark(LogPosition { head, log_id: log_id.clone() }, &recent_events)
+        .map_err(OpenError::Writer)?;
+    Ok(Opened { storage, view: View { reader, recent_events, clock, log_id } })
 }
 
 /// Opens the connection that writes; creates or migrates the schema.
 pub(super) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
     let is_new = file_check::check(database)?;
     let damaged = |error: rusqlite::Error| explain(database, &error);
+    if is_new {
+        // SQLite gives its other files the mode of this one.
+        file_modes::open_or_create(database)
+            .map_err(|error| OpenError::Directory(database.to_owned(), error))?;
+    }
     let connection = Connection::open(database).map_err(damaged)?;
     if is_new {
         let layout = format!("PRAGMA page_size={PAGE_BYTES}; PRAGMA application_id={APPLICATION_ID};");

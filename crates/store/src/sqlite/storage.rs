@@ -1,11 +1,14 @@
 //! The write side on SQLite: a commit batch is one transaction on the connection that writes.
 
+use std::io;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
+use agentcafe_eventlog::{LogPosition, RecentEvents};
 use rusqlite::Connection;
 
 use super::connection::now;
+use super::high_water_mark::MarkWriter;
 use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
 use super::reader::SqliteReader;
@@ -50,6 +53,7 @@ pub(crate) struct SqliteStorage {
     head: LogHead,
     /// Keeps the directory's lock.
     directory: DataDirectory,
+    mark: Option<MarkWriter>,
 }
 
 impl SqliteStorage {
@@ -62,7 +66,18 @@ impl SqliteStorage {
     ) -> rusqlite::Result<Self> {
         let (keys, traces) = (IdempotencyKeys::load(reader)?, traces::TraceTables::load(reader)?);
         let head = log_head(&connection)?;
-        Ok(Self { connection, keys, traces, clock, head, directory })
+        Ok(Self { connection, keys, traces, clock, head, directory, mark: None })
+    }
+
+    /// Keeps the high-water mark of the log from now on.
+    pub(super) fn keep_mark(
+        &mut self,
+        position: LogPosition,
+        recent_events: &Arc<RecentEvents>,
+    ) -> io::Result<()> {
+        let writer = MarkWriter::start(&self.directory.database, position, Arc::clone(recent_events))?;
+        self.mark = Some(writer);
+        Ok(())
     }
 
     /// The state that the last commit batch left.
@@ -130,6 +145,9 @@ impl Storage for SqliteStorage {
 
     async fn close(self) {
         checkpoint(&self.connection);
+        if let Some(mark) = self.mark {
+            mark.stop();
+        }
         tracing::debug!(database = ?self.directory.database, "closed");
     }
 }

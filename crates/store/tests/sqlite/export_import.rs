@@ -30,7 +30,7 @@ fn say(test_store: &TestStore, room: &str, text: &str) -> Say {
 }
 
 /// A store with messages, with idempotency keys and without.
-async fn store_with_messages() -> TestStore {
+pub(crate) async fn store_with_messages() -> TestStore {
     let test_store = TestStore::new();
     let opened = test_store.open();
     for number in 0..600 {

@@ -44,5 +44,6 @@ mod table_changes;
 mod test_store;
 #[path = "../suite/traces.rs"]
 mod traces;
+mod verify;
 #[path = "../suite/webhook_retention.rs"]
 mod webhook_retention;

@@ -120,6 +120,7 @@ fn open_refuses_a_path_that_is_not_a_directory() {
     for directory in [file.clone(), file.join("below")] {
         let Err(error) = Store::open(StoreOptions {
             location: StoreLocation::Directory(directory),
+            accept_shorter_log: false,
             ..test_store.options()
         }) else {
             panic!("opened a file")
@@ -160,6 +161,7 @@ async fn open_creates_a_missing_store() {
     let directory = test_store.directory.path().join("a/b/c");
     let (store, closing) = Store::open(StoreOptions {
         location: StoreLocation::Directory(directory.clone()),
+        accept_shorter_log: false,
         ..test_store.options()
     })
     .unwrap();

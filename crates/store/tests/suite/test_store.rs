@@ -107,6 +107,7 @@ impl TestStore {
                 .postgres
                 .clone()
                 .unwrap_or_else(|| StoreLocation::Directory(self.directory.path().to_owned())),
+            accept_shorter_log: false,
             rules: self.rules.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             ids: Box::new(SequentialIds(Arc::clone(&self.ids))),

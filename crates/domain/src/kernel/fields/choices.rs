@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Field, Fields};
+use super::{Field, Fields, ON_RESET};
 use crate::kernel::error::{Code, DomainError};
 
 fn names<T>(allowed: &[(&str, T)]) -> Vec<Value> {
@@ -52,6 +52,15 @@ impl Fields {
             Some(Value::String(_)) | None => self.choice(field, allowed),
             Some(_) => Err(field.must_be("a string")),
         }
+    }
+
+    /// Whether a stream continues at the head if its cursor is not of this log.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ENUM {field, allowed}`.
+    pub fn continues_after_reset(&self) -> Result<bool, DomainError> {
+        let choice = self.text_choice(ON_RESET, &[("latest", true), ("end", false)])?;
+        Ok(choice.unwrap_or(false))
     }
 
     /// As [`Fields::choice`], and it must be there; `code` is the error of an unknown one.

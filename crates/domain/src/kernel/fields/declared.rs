@@ -68,6 +68,18 @@ pub const STREAM_CURSOR: Field = Field::new(
     "Continue after this sequence; `latest`: only events that are appended from now on.",
     "0",
 );
+/// The log that a cursor is from.
+pub const LOG_ID: Field = Field::new(
+    "logId",
+    "The log that the cursor is from: the logId of the answer before. A cursor of another log is refused.",
+    "",
+);
+/// How a stream goes on if its cursor is not of this log.
+pub const ON_RESET: Field = Field::new(
+    "onReset",
+    "What follows a `reset` frame. latest: events that are appended from now on; end: nothing. Default: end.",
+    "latest",
+);
 /// Where a page of records starts. It has no example: only the server makes such cursors.
 pub const PAGE_CURSOR: Field =
     Field::new("cursor", "Continue here: the nextCursor of the page before, unchanged.", "");

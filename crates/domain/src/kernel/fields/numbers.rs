@@ -29,12 +29,7 @@ impl Fields {
     /// `ERR_VALIDATION {field, value}` if it is not a whole number.
     pub fn integer(&self, field: Field, range: RangeInclusive<i64>) -> Result<Option<i64>, DomainError> {
         let Some(sent) = self.optional_number(field, "integer", &range) else { return Ok(None) };
-        let whole = match sent {
-            Value::Number(number) => whole_number(number.as_i64(), number.as_f64()),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        whole
+        whole_number(sent)
             .map(|number| Some(number.clamp(*range.start(), *range.end())))
             .ok_or_else(|| field.must_be("a whole number").with("value", sent.clone()))
     }
@@ -137,10 +132,13 @@ impl Fields {
     /// A sequence (of events, inbox items or audit entries).
     ///
     /// # Errors
-    /// `ERR_VALIDATION {field, value}`.
+    /// `ERR_VALIDATION {field, value}`, also for a negative number.
     pub fn sequence(&self, field: Field) -> Result<Option<Sequence>, DomainError> {
-        let number = self.integer(field, 0..=i64::MAX)?;
-        Ok(number.map(|number| Sequence(number.unsigned_abs())))
+        let Some(sent) = self.optional_number(field, "integer", &(0..=i64::MAX)) else { return Ok(None) };
+        let sequence = whole_number(sent).and_then(|number| u64::try_from(number).ok());
+        sequence
+            .map(|sequence| Some(Sequence(sequence)))
+            .ok_or_else(|| field.must_be("a whole number, 0 or more").with("value", sent.clone()))
     }
 }
 
@@ -173,11 +171,16 @@ fn within(
     }
 }
 
-fn whole_number(integer: Option<i64>, float: Option<f64>) -> Option<i64> {
-    integer.or_else(|| {
-        let float = float.filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
-        Some(float as i64)
-    })
+/// A whole JSON number, or a text that is one.
+fn whole_number(sent: &Value) -> Option<i64> {
+    match sent {
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15)?;
+            Some(float as i64)
+        }),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
 }
 
 /// A JSON number, or a text that is one. Never infinite.
