@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::client_address::network_of;
 
 /// The most open connections of a process; further ones wait in the backlog of the kernel.
 const MAX_CONNECTIONS: usize = 32_768;
@@ -70,14 +72,6 @@ impl Admission {
             return Some(AddressPermit(Some((Arc::clone(&self.0), network))));
         }
         Some(AddressPermit(None))
-    }
-}
-
-/// The address, or the /64 network of an IPv6 address: a client has all of that.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use ipnet::IpNet;
 
 /// The client's address: that of the peer; behind trusted proxies, the last one in `x-forwarded-for` that is not one of them.
-/// An IPv6 address stands for its /64, which a network assigns to one client as a whole.
+/// Of an IPv6 address, its [network](network_of).
 pub(crate) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip().to_canonical());
@@ -16,9 +16,14 @@ pub(crate) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> Ip
         true => forwarded(request.headers()).find(|address| !is_trusted(address)).unwrap_or(peer),
         false => peer,
     };
-    match client {
+    network_of(client)
+}
+
+/// What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which a network assigns to one client as a whole.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        IpAddr::V4(_) => client,
+        IpAddr::V4(_) => address,
     }
 }
 

@@ -17,7 +17,7 @@ const MIN_COUNTED_BYTES: u64 = 64 << 10;
 /// How many pages of the log are held at the same time to make responses.
 static PAGES: Semaphore = Semaphore::const_new(MAX_PAGES as usize);
 /// The most pages of which a response is made.
-pub const MAX_PAGES: u32 = 3;
+pub const MAX_PAGES: u32 = 2;
 /// How long a request waits for its share, and to make its page.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 

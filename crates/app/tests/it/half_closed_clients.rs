@@ -32,7 +32,7 @@ async fn half_closed_client_gets_the_response() {
     let server = launch().start().await;
     let client = server.client();
     let mut poll = RawConnection::open(server.address()).await;
-    poll.send(b"GET /v1/events/poll?cursor=latest&timeoutMs=2000 HTTP/1.0\r\nhost: cafe\r\n\r\n").await;
+    poll.send(b"GET /v1/events/poll?cursor=latest&timeoutMs=2000 HTTP/1.0\r\nhost: localhost\r\n\r\n").await;
     poll.end_sending().await;
     assert!(poll.rest(DEADLINE).await.starts_with("HTTP/1.0 200 OK"));
     for number in 0..200 {
@@ -53,7 +53,7 @@ async fn half_closed_client_that_is_gone_ends_its_request() {
     let server = launch().env("API_STREAM_HEARTBEAT_MS", 60_000).start().await;
     let before = open_connections(server.address());
     let mut poll = RawConnection::open(server.address()).await;
-    poll.send(b"GET /v1/events/poll?cursor=latest&timeoutMs=30000 HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    poll.send(b"GET /v1/events/poll?cursor=latest&timeoutMs=30000 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     poll.end_sending().await;
     let mut stream = RawConnection::stream(server.address(), "cursor=latest").await;
     assert!(stream.line().await.is_some());
@@ -85,7 +85,7 @@ async fn status_after(address: SocketAddr, head: &str, body: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upload_that_is_too_large_gets_its_413() {
     let server = launch().start().await;
-    let path = "POST /v1/snapshots/agent HTTP/1.1\r\nhost: cafe\r\nidempotency-key: large";
+    let path = "POST /v1/snapshots/agent HTTP/1.1\r\nhost: localhost\r\nidempotency-key: large";
     let body = vec![b' '; TOO_LARGE];
     for _ in 0..20 {
         let head = format!("{path}\r\ncontent-length: {TOO_LARGE}\r\n\r\n");
@@ -102,7 +102,7 @@ async fn expect_continue_is_answered_by_the_length() {
     let server = launch().start().await;
     let head = |length: usize| {
         format!(
-            "POST /v1/commands/say HTTP/1.1\r\nhost: cafe\r\nidempotency-key: expect\r\nexpect: 100-continue\r\n\
+            "POST /v1/commands/say HTTP/1.1\r\nhost: localhost\r\nidempotency-key: expect\r\nexpect: 100-continue\r\n\
              content-length: {length}\r\n\r\n"
         )
     };

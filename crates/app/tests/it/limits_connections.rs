@@ -124,7 +124,7 @@ async fn store_webhook_waits_for_file_descriptors() {
     let (client, receiver) = (server.client(), Receiver::start().await);
     let _ = subscribe(&client, message_subscription(receiver.url("/hook"))).await;
     let mut connected = RawConnection::open(server.address()).await;
-    connected.send(b"GET /livez HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    connected.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(connected.answer().await.0, "HTTP/1.1 200 OK");
     let pid = Pid::from_raw(server.pid().cast_signed());
     let limit = |files| {

@@ -48,7 +48,7 @@ async fn slow_clients_time_out_without_affecting_others() {
 async fn idle_connection_outlasts_that_of_a_load_balancer() {
     let server = launch().start().await;
     let mut connection = RawConnection::open(server.address()).await;
-    connection.send(b"GET /livez HTTP/1.1\r\nhost: cafe\r\n\r\n").await;
+    connection.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert_eq!(connection.answer().await.0, "HTTP/1.1 200 OK");
     let idle = Instant::now();
     assert_eq!(connection.rest(Duration::from_secs(120)).await, "");
@@ -61,7 +61,7 @@ async fn slow_reader_that_makes_progress_is_not_cut() {
     let server = launch().start().await;
     post_large_says(&server).await;
     let mut reader = RawConnection::open(server.address()).await;
-    reader.send(b"GET /v1/events?limit=5000 HTTP/1.1\r\nhost: cafe\r\nconnection: close\r\n\r\n").await;
+    reader.send(b"GET /v1/events?limit=5000 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     let (begun, mut bytes) = (Instant::now(), 0);
     let mut reads = tokio::time::interval(Duration::from_secs(5));
     while begun.elapsed() < TIMEOUT + Duration::from_secs(10) {

@@ -118,7 +118,7 @@ async fn pages_that_are_never_read_cost_bounded_memory_and_are_cut() {
         let mut stalled = Vec::new();
         for number in 0..330 {
             let mut connection = RawConnection::open(server.address()).await;
-            let head = format!("GET {} HTTP/1.1\r\nhost: cafe\r\n\r\n", PAGES[number % PAGES.len()]);
+            let head = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", PAGES[number % PAGES.len()]);
             connection.send(head.as_bytes()).await;
             stalled.push(connection);
         }

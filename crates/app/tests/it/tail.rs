@@ -42,6 +42,11 @@ async fn tail(mut command: Command, events: &[Value], arguments: &[&str]) -> Vec
         connection
     });
     command.args(["tail", "--since", "0", "--url", &url]).args(arguments);
+    // A terminal also shows the warnings of settings that are none, as those of the tests are.
+    let settings = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("AGENTCAFE_"));
+    for name in settings {
+        command.env_remove(name);
+    }
     let count = events.len();
     let lines = tokio::task::spawn_blocking(move || {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it can be run");

@@ -30,7 +30,7 @@ const MINUTE_MS: f64 = 60_000.0;
 /// The most events of a replay; the newest are kept.
 const MAX_EVENTS: usize = 5_000;
 /// The most event JSON of a replay, in bytes.
-const MAX_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 8 << 20;
 /// How many of the room's newest events are scanned.
 const SCANNED: u32 = 50_000;
 

@@ -13,6 +13,8 @@ use agentcafe_domain::kernel::Sequence;
 use agentcafe_eventlog::{LogPosition, RecentEvents};
 use serde_json::{Value, json};
 
+use super::file_modes;
+
 /// How often the mark is written while the log grows. A loss of events that are newer is not noticed.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -39,7 +41,8 @@ pub(super) fn write(database: &Path, position: &LogPosition) {
     let path = database.with_extension("mark");
     let replace = || {
         let new = database.with_extension("mark.new");
-        let mut file = File::create(&new)?;
+        let mut file = file_modes::open_or_create(&new)?;
+        file.set_len(0)?;
         let mark = json!({ "head": position.head, "logId": position.log_id });
         writeln!(file, "{mark}")?;
         file.sync_all()?;
