@@ -7,6 +7,7 @@ use agentcafe_http::{ApiError, answer};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Serialize;
 use serde_json::to_vec;
 
 use crate::app::App;
@@ -22,10 +23,20 @@ pub(crate) async fn live() -> Response {
     answer::flag("live")
 }
 
+/// What a server that is ready says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ready {
+    ready: bool,
+    /// How far the wall clock is ahead of the time of the store (behind it, if negative), while it is not plausible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_ahead_ms: Option<i64>,
+}
+
 /// `GET /readyz`: the store takes writes, and no follower is stuck.
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     app.service.check_readiness().await?;
-    Ok(answer::flag("ready"))
+    Ok(answer::read(&Ready { ready: true, clock_ahead_ms: app.service.clock_ahead_ms() }))
 }
 
 /// `GET /metrics`.

@@ -93,7 +93,7 @@ pub(crate) fn run(options: DrillOptions, sources: &Sources) -> anyhow::Result<()
         Some(mode) => ROLLBACK_DRILL_MODE.parse_option(mode).map_err(|error| format!("--mode {error}")),
         None => config.mode.clone().map_err(|error| error.to_string()),
     };
-    let executed_at = SystemClock::start().now();
+    let executed_at = SystemClock::of_this_boot().now();
     match mode {
         Ok(DrillMode::DryRun) => print_report(&dry_run(&config, executed_at)),
         Ok(DrillMode::Probe) => probe(&config, executed_at),

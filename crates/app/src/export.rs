@@ -25,7 +25,7 @@ pub(crate) fn run(options: ExportOptions, sources: &Sources) -> anyhow::Result<(
         tenant: options.tenant.as_deref().map(TenantId::stored).transpose().map_err(anyhow::Error::msg)?,
         room: options.room.as_deref().map(RoomId::stored).transpose().map_err(anyhow::Error::msg)?,
     };
-    let now = SystemClock::start().now();
+    let now = SystemClock::of_this_boot().now();
     let totals = match &options.output {
         None => export(&store, &scope, now, io::stdout().lock())?,
         Some(file) => to_file(&store, &scope, now, file)?,

@@ -22,7 +22,7 @@ const READ_BYTES: usize = 1 << 20;
 /// The file is incomplete or not an export, or the store is in use or not empty. Nothing is imported then.
 pub(crate) fn run(options: ImportOptions, sources: &Sources) -> anyhow::Result<()> {
     let store = storage_in(options.data_dir, sources)?;
-    let now = SystemClock::start().now();
+    let now = SystemClock::of_this_boot().now();
     let imported = match options.file.as_deref().filter(|file| *file != Path::new("-")) {
         None => import(&store, io::stdin().lock(), now)?,
         Some(name) => {

@@ -149,7 +149,7 @@ struct RunIdentity {
 
 impl RunIdentity {
     fn new() -> Self {
-        let id = RandomIds::default().fresh(SystemClock::start().now()).as_u128();
+        let id = RandomIds::default().fresh(SystemClock::of_this_boot().now()).as_u128();
         // The last 64 bits of the id are random.
         Self { room: format!("load-{:08x}", id & 0xffff_ffff), seed: id as u64 }
     }

@@ -28,7 +28,7 @@ async fn project(config: ProjectorConfig) -> anyhow::Result<()> {
     let connection =
         redis.map(|url| RedisConnection::new(&url, REDIS_TIMEOUT)).transpose().context("REDIS_URL")?;
     let maintenance = connection.clone().map(|connection| tokio::spawn(connection.maintain(stopped.clone())));
-    let clock = Arc::new(SystemClock::start());
+    let clock = Arc::new(SystemClock::of_this_boot());
     let name = RandomIds::default().fresh(clock.now()).to_string();
     tracing::info!(source = settings.api.address(), redis = connection.is_some(), "projecting");
     let projector = Arc::new(Projector::new(settings, connection, clock, name, stopping.clone()));

@@ -53,7 +53,7 @@ pub(crate) async fn serve(
         settings.source = ApiClient::new(&format!("http://{near}"), settings.token.required.as_deref())?;
     }
     settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
-    let (clock, ids) = (Arc::new(SystemClock::start()), Box::new(RandomIds::default()));
+    let (clock, ids) = (Arc::new(SystemClock::of_this_boot()), Box::new(RandomIds::default()));
     let service = Service::start(settings, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), admission, stopping).await;
     Ok(())

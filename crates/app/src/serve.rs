@@ -10,7 +10,7 @@ use agentcafe_domain::kernel::{Clock, IdSource};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_engine::metrics::Metrics;
 use agentcafe_engine::redis::Redis;
-use agentcafe_engine::{Engine, sweeps, unread};
+use agentcafe_engine::{Engine, clock_anchor, sweeps, unread};
 use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
 use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
@@ -53,7 +53,7 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
         location: config.storage.clone(),
         accept_shorter_log: options.accept_shorter_log,
         rules: config.rules.clone(),
-        clock: Arc::new(SystemClock::start()),
+        clock: Arc::new(SystemClock::of_this_boot()),
         ids: Box::new(RandomIds::default()),
         shared_windows: redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>),
         on_commit,
@@ -82,6 +82,7 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
         tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
         tokio::spawn(webhook::run(Arc::clone(&engine), sender, config.webhook_max_concurrency)),
         tokio::spawn(unread::run(Arc::clone(&engine))),
+        tokio::spawn(clock_anchor::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
         tokio::spawn(Arc::clone(&redis.connection).maintain(engine.stopping.clone()));
@@ -112,7 +113,7 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
 fn redis(config: &ServeConfig, metrics: &Metrics) -> anyhow::Result<Option<Arc<Redis>>> {
     let Some((url, keys)) = &config.redis else { return Ok(None) };
     let connection = RedisConnection::new(url, REDIS_TIMEOUT).context("REDIS_URL")?;
-    let name = RandomIds::default().fresh(SystemClock::start().now()).to_string();
+    let name = RandomIds::default().fresh(SystemClock::of_this_boot().now()).to_string();
     let (counted, rules) = (metrics.redis.clone(), config.rules.get());
     Ok(Some(Redis::new(connection, keys.clone(), counted, rules, name)))
 }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod binding;
+mod clock_anchor;
 mod command;
 mod error;
 mod event;
@@ -25,6 +26,7 @@ mod wire_enum;
 
 pub use actor::ActorInRoom;
 pub use binding::{Binding, IdPatterns};
+pub use clock_anchor::{ClockAnchor, NoteClockAnchor};
 pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
     RequestContext, Success, WriteSet,

@@ -1,21 +1,23 @@
 //! The system's clock and randomness. No other code reads either.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use agentcafe_domain::kernel::{Clock, IdSource, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 use uuid::{Builder, Uuid};
 
-/// The machine's clock.
-#[derive(Clone, Copy, Debug)]
+/// The machine's clock. Its stopwatch counts since the boot, also while the machine sleeps.
+#[derive(Clone, Debug)]
 pub struct SystemClock {
-    started: Instant,
+    boot_id: Option<String>,
 }
 
 impl SystemClock {
-    /// A clock whose stopwatch is at zero.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
-    pub fn start() -> Self {
-        Self { started: Instant::now() }
+    /// The clock of this machine, which does not boot while the process lives.
+    pub fn of_this_boot() -> Self {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        Self { boot_id: boot_id.ok().map(|id| id.trim().to_owned()) }
     }
 }
 
@@ -27,7 +29,11 @@ impl Clock for SystemClock {
     }
 
     fn stopwatch(&self) -> Duration {
-        self.started.elapsed()
+        clock_gettime(ClockId::Boottime).try_into().unwrap_or_default()
+    }
+
+    fn boot_id(&self) -> Option<&str> {
+        self.boot_id.as_deref()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Executes commands, and runs background work: leases, sweeps, durable followers.
 
 pub mod clock;
+pub mod clock_anchor;
 pub mod engine;
 pub mod execute;
 pub mod external_calls;

@@ -45,6 +45,8 @@ metrics! {
         pub events: Counter = metric("events_written");
         /// The last event's sequence
         pub log_head: Gauge<u64, AtomicU64> = metric("log_head");
+        /// How far the wall clock is ahead of the time by which durations are decided, in seconds; 0 while it is plausible
+        pub clock_ahead_seconds: Gauge<f64, AtomicU64> = metric("clock_ahead_seconds");
         /// Actions blocked by moderation, by reason
         pub moderation_blocks: LabeledCounter = metric_from("moderation_blocks", LabeledCounter::new(
             "reason",

@@ -36,6 +36,11 @@ impl Service {
         Err(error)
     }
 
+    /// How far the wall clock is ahead of the time of the store, in milliseconds; none while it is plausible.
+    pub fn clock_ahead_ms(&self) -> Option<i64> {
+        Some(self.engine.store.clock().wall_clock_ahead_ms()).filter(|ahead| *ahead != 0)
+    }
+
     /// Whether the store takes writes. One probe at a time, so that probes do not fill the queue of commands.
     async fn takes_writes(&self) -> bool {
         let probe = async {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    Clock, CorrelationId, Hash, Heads, LoadedRecords, Reply, StoredEvent, StoredRecord, Table, Timestamp,
+    CorrelationId, Hash, Heads, LoadedRecords, Reply, StoredEvent, StoredRecord, Table, Timestamp,
 };
 use agentcafe_eventlog::RecentEvents;
 
@@ -12,6 +12,7 @@ use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
+use crate::steady_clock::SteadyClock;
 use crate::storage_error::StorageError;
 use crate::table_changes::TableVersions;
 
@@ -124,7 +125,7 @@ pub(crate) struct View<R> {
     pub(crate) reader: R,
     pub(crate) recent_events: Arc<RecentEvents>,
     /// The time that all nodes share.
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<SteadyClock>,
     /// The id of the log. It changes only while no process has the store open.
     pub(crate) log_id: String,
 }

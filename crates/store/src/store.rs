@@ -29,6 +29,7 @@ use crate::reads::{
 use crate::shared_rate_windows::SharedRateWindows;
 use crate::sqlite;
 use crate::sqlite::reader::SqliteReader;
+use crate::steady_clock::SteadyClock;
 use crate::storage::{Opened, Storage, View};
 use crate::table_changes::TableChanges;
 use crate::writer::{CommitReport, Writer, WriterParts, WriterTask};
@@ -175,7 +176,7 @@ impl Store {
     }
 
     /// The time that all nodes share.
-    pub fn clock(&self) -> Arc<dyn Clock> {
+    pub fn clock(&self) -> Arc<SteadyClock> {
         Arc::clone(&self.view.clock)
     }
 

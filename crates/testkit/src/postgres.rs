@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use crate::fake_clock::{self, FakeClock};
 use crate::supervisor::{Supervisor, steady_port};
 
 /// Where Debian installs the programs of each version.
@@ -33,6 +34,8 @@ prepare() {
     [ -z "$TLS" ] || certify
 }
 launch() {
+    # Not before: libfaketime shares memory between processes of one user.
+    [ -z "$CLOCK" ] || export LD_PRELOAD="$CLOCK"
     exec "$BIN/postgres" -D "$DATA" -k "$DATA" -p "$PORT" -c listen_addresses=127.0.0.1 -c max_connections=300 \
         -c fsync="$FSYNC" -c full_page_writes="$FSYNC" -c shared_preload_libraries= $TLS
 }
@@ -96,7 +99,7 @@ impl Postgres {
     /// If PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start(syncs: bool) -> Self {
-        Self::run(syncs, "")
+        Self::run(syncs, "", None)
     }
 
     /// Starts a server with TLS and a certificate for the name `localhost` that is signed by the authority in
@@ -106,16 +109,30 @@ impl Postgres {
     /// As [`Postgres::start`]; and if there is no `openssl`.
     #[must_use]
     pub fn start_with_tls() -> Self {
-        Self::run(false, "-c ssl=on -c ssl_cert_file=server.crt -c ssl_key_file=server.key")
+        Self::run(false, "-c ssl=on -c ssl_cert_file=server.crt -c ssl_key_file=server.key", None)
     }
 
-    fn run(syncs: bool, tls: &str) -> Self {
+    /// Starts a server with this wall clock.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`]; and if there is no libfaketime.
+    #[must_use]
+    pub fn start_with_clock(clock: &FakeClock) -> Self {
+        Self::run(false, "", Some(clock))
+    }
+
+    fn run(syncs: bool, tls: &str, clock: Option<&FakeClock>) -> Self {
         let port = steady_port();
         let data = format!("{}/agentcafe-postgres-{}-{port}", data_root(syncs), std::process::id());
         let data = PathBuf::from(data);
         let bin = programs();
         let bin = bin.to_str().expect("a path in UTF-8");
-        let environment = [("BIN", bin), ("TLS", tls), ("FSYNC", if syncs { "on" } else { "off" })];
+        let mut environment = vec![("BIN", bin), ("TLS", tls), ("FSYNC", if syncs { "on" } else { "off" })];
+        let clock = clock.map(|clock| (fake_clock::library().display().to_string(), clock.environment()));
+        if let Some((library, variables)) = &clock {
+            environment.push(("CLOCK", library));
+            environment.extend(variables.iter().map(|(name, value)| (*name, value.as_str())));
+        }
         let is_root = rustix::process::geteuid().is_root();
         let prefix: &[&str] = if is_root { &AS_SERVER_USER } else { &[] };
         let server = Supervisor::start(prefix, SCRIPT, &data, port, &environment);

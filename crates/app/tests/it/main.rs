@@ -15,6 +15,7 @@ mod browser_access;
 mod check_order;
 mod check_order_private_table;
 mod client_stream;
+mod clock_steps;
 mod collaboration_score;
 mod commands;
 mod config;

@@ -2,11 +2,10 @@
 //! twice.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::Timestamp;
-use agentcafe_testkit::{Client, Postgres, Receiver, Server, eventually, json};
+use agentcafe_testkit::{Client, FakeClock, Postgres, Receiver, Server, eventually, json};
 use tokio::task::JoinSet;
 
 use crate::background_load::{TrackedSay, all_events, assert_logged, head_of_log, repeat_says};
@@ -107,24 +106,13 @@ async fn node_cut_off_from_postgres_loses_its_leases() {
     assert_eq!(once.len(), 22, "in order, on both nodes: {once:?}");
 }
 
-/// The path of libfaketime on Debian.
-fn fake_time() -> PathBuf {
-    let found = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").filter_map(|entry| {
-        let library = entry.ok()?.path().join("faketime/libfaketime.so.1");
-        library.exists().then_some(library)
-    });
-    found.last().expect("libfaketime is not installed; ./test.sh installs it")
-}
-
 /// The clock of the node that has the leases is a minute ahead or behind: nothing expires too early or too late, and
 /// the log has the database's times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_with_a_wrong_clock_uses_the_time_of_postgres() {
     for offset in ["+60s", "-60s"] {
         let launch = launch().on_postgres(1).env("PRESENCE_SWEEP_MS", 500);
-        let wrong = launch.clone();
-        let wrong = wrong.env("LD_PRELOAD", fake_time().display()).env("FAKETIME", offset);
-        let wrong = wrong.env("FAKETIME_DONT_FAKE_MONOTONIC", 1).start().await;
+        let wrong = FakeClock::at(offset).of(launch.clone()).start().await;
         let right = launch.start().await;
         assert_one_time(&wrong, &right).await;
         let (wrong, right) = (wrong.client(), right.client());

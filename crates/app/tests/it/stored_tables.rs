@@ -92,7 +92,7 @@ pub(crate) async fn store_tables(directory: &Path, tables: Vec<StoredTable>) {
         location: crate::store_location(directory),
         accept_shorter_log: false,
         rules: Rules::default(),
-        clock: Arc::new(SystemClock::start()),
+        clock: Arc::new(SystemClock::of_this_boot()),
         ids: Box::new(RandomIds::default()),
         shared_windows: None,
         on_commit: Box::new(|_| {}),

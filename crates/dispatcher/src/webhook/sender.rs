@@ -125,7 +125,7 @@ impl WebhookSender {
                 let retry_after = response.headers().get(header::RETRY_AFTER);
                 let retry_after = retry_after.and_then(|value| value.to_str().ok());
                 let retry_after_ms =
-                    retry_after.and_then(|text| schedule::retry_after_ms(text, self.clock.now()));
+                    retry_after.and_then(|text| schedule::retry_after_ms(text, self.clock.wall()));
                 let error = (!status.is_success()).then(|| format!("HTTP {}", status.as_u16()));
                 let _ = timeout(BODY_TIMEOUT, read_body(response, MAX_BODY_BYTES)).await;
                 let status_code = Some(status.as_u16());
@@ -155,7 +155,7 @@ impl WebhookSender {
 
     fn signed(&self, request: RequestBuilder, delivery: &DeliveryRequest<'_>) -> RequestBuilder {
         let (id, sent) = (delivery_id(delivery.sent.event_id, delivery.subscription_id), delivery.sent);
-        let seconds = self.clock.now().as_millis().div_euclid(1_000);
+        let seconds = self.clock.wall().as_millis().div_euclid(1_000);
         let body = &delivery.body;
         request
             .header(header::CONTENT_TYPE, "application/json")

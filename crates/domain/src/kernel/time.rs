@@ -27,6 +27,16 @@ pub trait Clock: Send + Sync {
 
     /// A stopwatch that never goes back: only differences of its readings mean something.
     fn stopwatch(&self) -> Duration;
+
+    /// What the machine's clock shows: for values that others compare with their own clocks.
+    fn wall(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// The boot of the machine since which the stopwatch counts; none if it counts from elsewhere.
+    fn boot_id(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Timestamp {

@@ -15,6 +15,7 @@ use super::events::CommittedHead;
 use super::schema::Schema;
 use crate::rows::event_type;
 use crate::sql::{number, sequence};
+use crate::steady_clock::SteadyClock;
 use crate::storage_error::StorageError;
 use crate::table_changes::TableChanges;
 
@@ -35,7 +36,9 @@ const MAX_BEHIND: u64 = 50_000;
 pub(super) struct NodeState {
     pub(super) recent_events: Arc<RecentEvents>,
     pub(super) table_changes: Arc<TableChanges>,
-    pub(super) clock: Arc<SharedClock>,
+    pub(super) shared_clock: Arc<SharedClock>,
+    /// The time of the store.
+    pub(super) clock: Arc<SteadyClock>,
 }
 
 /// Catches up with the log.
@@ -82,9 +85,10 @@ impl CatchUp {
     }
 
     async fn publish_next(&self, connection: &Connection) -> Result<(), StorageError> {
-        let NodeState { recent_events, table_changes, clock } = self.state.as_ref();
-        let CommittedHead { head, table_versions, now } = CommittedHead::read(connection).await?;
-        clock.learn(now);
+        let NodeState { recent_events, table_changes, shared_clock, clock } = self.state.as_ref();
+        let CommittedHead { head, table_versions, now, at } = CommittedHead::read(connection).await?;
+        shared_clock.learn(now);
+        clock.now_after(at);
         // Before the events are visible, so that a reader of these events reloads cached records.
         table_changes.publish(&table_versions);
         if head.0.saturating_sub(recent_events.last_sequence().0) > MAX_BEHIND {

@@ -31,15 +31,14 @@ impl SharedClock {
         Self { own, source, offset_ms: AtomicI64::new(0) }
     }
 
-    /// Corrects the clock by the time of the database, and returns the time.
-    pub(super) fn learn(&self, database_now: Timestamp) -> Timestamp {
+    /// Corrects the clock by the time of the database.
+    pub(super) fn learn(&self, database_now: Timestamp) {
         if self.source == TimeSource::Node {
-            return self.own.now();
+            return;
         }
         let measured = database_now.as_millis() - self.own.now().as_millis();
         let offset = if measured.abs() < MIN_OFFSET_MS { 0 } else { measured };
         self.offset_ms.store(offset, Ordering::Relaxed);
-        database_now
     }
 }
 
@@ -50,5 +49,9 @@ impl Clock for SharedClock {
 
     fn stopwatch(&self) -> Duration {
         self.own.stopwatch()
+    }
+
+    fn boot_id(&self) -> Option<&str> {
+        self.own.boot_id()
     }
 }

@@ -30,18 +30,20 @@ pub(super) struct CommittedHead {
     pub(super) table_versions: TableVersions,
     /// The time of the database.
     pub(super) now: Timestamp,
+    /// The time of that batch.
+    pub(super) at: Timestamp,
 }
 
 impl CommittedHead {
     pub(super) async fn read(connection: &Connection) -> Result<Self, StorageError> {
-        let sql =
-            "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint FROM log_head";
+        let sql = "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint, at_ms FROM log_head";
         let rows = connection.query(sql, &[]).await?;
         let row = rows.first().ok_or_else(|| StorageError::Corrupt("no row of heads".to_owned()))?;
         Ok(Self {
             head: sequence(row.try_get(0)?),
             table_versions: table_versions(row.try_get(1)?),
             now: Timestamp::from_millis(row.try_get(2)?),
+            at: Timestamp::from_millis(row.try_get(3)?),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::Clock;
+use agentcafe_domain::kernel::{Clock, ClockAnchor, Record};
 use agentcafe_eventlog::RecentEvents;
 use deadpool_postgres::Object;
 use tokio::sync::Notify;
@@ -17,9 +17,10 @@ use super::listener::{IN_USE, Listener};
 use super::reader::PostgresReader;
 use super::schema::Schema;
 use super::storage::PostgresStorage;
-use super::{blocking, migrations};
+use super::{blocking, migrations, records};
 use crate::migrations::{MayChange, Migrated};
 use crate::open_error::OpenError;
+use crate::steady_clock::SteadyClock;
 use crate::storage::{Opened, View};
 use crate::storage_error::with_causes;
 use crate::table_changes::TableChanges;
@@ -80,13 +81,23 @@ async fn prepare(
     let log_id = client.query_one(&format!("SELECT {LOG_ID} FROM log_identity"), &[]).await;
     let log_id = log_id.and_then(|row| row.try_get(0)).map_err(open_error)?;
     let connection = Connection::new(client, Arc::clone(&schema));
-    let CommittedHead { head, table_versions, now } =
+    let CommittedHead { head, table_versions, now, at } =
         CommittedHead::read(&connection).await.map_err(open_error)?;
-    let clock = Arc::new(SharedClock::new(clock, options.time));
-    clock.learn(now);
+    let shared_clock = Arc::new(SharedClock::new(clock, options.time));
+    shared_clock.learn(now);
+    let anchor = match shared_clock.boot_id() {
+        Some(boot_id) => {
+            let keys = [ClockAnchor::key_of(boot_id)];
+            records::get(&connection, ClockAnchor::TABLE, &keys).await.map_err(open_error)?.remove(0)
+        }
+        None => None,
+    };
+    let anchor = anchor.and_then(|anchor| anchor.read::<ClockAnchor>().ok());
+    let wall = Arc::clone(&shared_clock) as Arc<dyn Clock>;
+    let clock = Arc::new(SteadyClock::new(wall, anchor.as_ref(), at));
     table_changes.publish(&table_versions);
     let recent_events = Arc::new(RecentEvents::new(head));
-    Ok((schema, Arc::new(NodeState { recent_events, table_changes, clock }), log_id))
+    Ok((schema, Arc::new(NodeState { recent_events, table_changes, shared_clock, clock }), log_id))
 }
 
 /// Opens the store. `node` is the name of this node, which no other has.
@@ -121,6 +132,7 @@ pub(crate) async fn open(
     let storage = PostgresStorage {
         pool: address.pool("writes", 1),
         schema: Arc::clone(&schema),
+        shared_clock: Arc::clone(&state.shared_clock),
         clock: Arc::clone(&state.clock),
         node,
         catch_up,

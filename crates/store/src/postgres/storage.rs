@@ -23,6 +23,7 @@ use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::rows::{ATTEMPTS, EVENTS, stored_key};
 use crate::sql::number;
+use crate::steady_clock::SteadyClock;
 use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
@@ -39,7 +40,8 @@ const NOTIFY: &str = "SELECT pg_notify('agentcafe_log', $1)";
 pub(crate) struct PostgresStorage {
     pub(super) pool: Pool,
     pub(super) schema: Arc<Schema>,
-    pub(super) clock: Arc<SharedClock>,
+    pub(super) shared_clock: Arc<SharedClock>,
+    pub(super) clock: Arc<SteadyClock>,
     /// The payload of this node's notifications.
     pub(super) node: String,
     pub(super) catch_up: CatchUp,
@@ -92,7 +94,7 @@ impl Storage for PostgresStorage {
         let storage = &transaction.storage;
         // The first two are the answers to BEGIN and LOCK_HEAD.
         let found = stage.found(rows.split_off(2))?;
-        let head = locked_head(rows[1].first(), &storage.clock)?;
+        let head = locked_head(rows[1].first(), storage)?;
         Ok(BegunTransaction { transaction, head, found })
     }
 
@@ -109,13 +111,14 @@ impl Storage for PostgresStorage {
 }
 
 /// The head in the answer to [`LOCK_HEAD`], with the time of the batch.
-fn locked_head(row: Option<&Row>, clock: &SharedClock) -> Result<LogHead, StorageError> {
+fn locked_head(row: Option<&Row>, storage: &PostgresStorage) -> Result<LogHead, StorageError> {
     let row = row.ok_or_else(|| StorageError::Corrupt("no row of heads".to_owned()))?;
     let (now, last_at) = (row.try_get(2)?, row.try_get(5)?);
+    storage.shared_clock.learn(Timestamp::from_millis(now));
     Ok(LogHead {
         heads: events::heads(row, [0, 3, 4])?,
         table_versions: events::table_versions(row.try_get(1)?),
-        at: clock.learn(Timestamp::from_millis(now)).max(Timestamp::from_millis(last_at)),
+        at: storage.clock.now_after(Timestamp::from_millis(last_at)),
     })
 }
 

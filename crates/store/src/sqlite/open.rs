@@ -69,14 +69,14 @@ pub(crate) async fn open(
     }
     let log_id = log_identity::log_id(&connection).map_err(failed)?;
     let reader = SqliteReader::open(&database).map_err(failed)?;
-    let loaded =
-        reader.read_now(|reader| SqliteStorage::load(connection, reader, Arc::clone(&clock), directory));
+    let loaded = reader.read_now(|reader| SqliteStorage::load(connection, reader, clock, directory));
     let mut storage = loaded.expect("no connection is in use yet").map_err(failed)?;
     let head = storage.head().heads.sequence;
     let recent_events = Arc::new(RecentEvents::new(head));
     storage
         .keep_mark(LogPosition { head, log_id: log_id.clone() }, &recent_events)
         .map_err(OpenError::Writer)?;
+    let clock = storage.clock();
     Ok(Opened { storage, view: View { reader, recent_events, clock, log_id } })
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Clock, Heads, LoadedRecords, Query, Timestamp};
+use agentcafe_domain::kernel::{Clock, ClockAnchor, Heads, LoadedRecords, Query, Record, Timestamp};
 use agentcafe_eventlog::{LogPosition, RecentEvents};
 use rusqlite::Connection;
 
@@ -16,6 +16,7 @@ use super::{events, records, traces};
 use crate::commit::{MissingReads, Writes};
 use crate::reads::select_records;
 use crate::sql::sequence;
+use crate::steady_clock::SteadyClock;
 use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 
@@ -37,6 +38,12 @@ pub(super) fn log_head(connection: &Connection) -> rusqlite::Result<LogHead> {
     Ok(LogHead { heads, at, ..LogHead::default() })
 }
 
+/// The anchor of this boot of the machine; none if there is none that can be read.
+fn clock_anchor(connection: &Connection, clock: &dyn Clock) -> Option<ClockAnchor> {
+    let key = ClockAnchor::key_of(clock.boot_id()?);
+    records::get(connection, ClockAnchor::TABLE, &key).ok()??.read().ok()
+}
+
 /// Moves the write-ahead log into the database file.
 pub(super) fn checkpoint(connection: &Connection) {
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
@@ -49,7 +56,7 @@ pub(crate) struct SqliteStorage {
     connection: Connection,
     keys: IdempotencyKeys,
     traces: traces::TraceTables,
-    clock: Arc<dyn Clock>,
+    clock: Arc<SteadyClock>,
     head: LogHead,
     /// Keeps the directory's lock.
     directory: DataDirectory,
@@ -61,11 +68,13 @@ impl SqliteStorage {
     pub(super) fn load(
         connection: Connection,
         reader: &Connection,
-        clock: Arc<dyn Clock>,
+        wall: Arc<dyn Clock>,
         directory: DataDirectory,
     ) -> rusqlite::Result<Self> {
         let (keys, traces) = (IdempotencyKeys::load(reader)?, traces::TraceTables::load(reader)?);
         let head = log_head(&connection)?;
+        let anchor = clock_anchor(reader, wall.as_ref());
+        let clock = Arc::new(SteadyClock::new(wall, anchor.as_ref(), head.at));
         Ok(Self { connection, keys, traces, clock, head, directory, mark: None })
     }
 
@@ -78,6 +87,11 @@ impl SqliteStorage {
         let writer = MarkWriter::start(&self.directory.database, position, Arc::clone(recent_events))?;
         self.mark = Some(writer);
         Ok(())
+    }
+
+    /// The time of the store.
+    pub(super) fn clock(&self) -> Arc<SteadyClock> {
+        Arc::clone(&self.clock)
     }
 
     /// The state that the last commit batch left.
@@ -136,7 +150,7 @@ impl Storage for SqliteStorage {
         &mut self,
         needs: MissingReads,
     ) -> Result<BegunTransaction<SqliteTransaction<'_>>, StorageError> {
-        let head = LogHead { at: self.clock.now().max(self.head.at), ..self.head };
+        let head = LogHead { at: self.clock.now_after(self.head.at), ..self.head };
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let transaction = SqliteTransaction { storage: self, is_committed: false };
         let found = transaction.storage.load_needs(needs)?;
