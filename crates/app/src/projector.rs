@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{Clock, IdSource};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_projector::{Projector, serve_health};
 use agentcafe_redis::RedisConnection;
+use agentcafe_store::SteadyClock;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,7 @@ async fn project(config: ProjectorConfig) -> anyhow::Result<()> {
     let connection =
         redis.map(|url| RedisConnection::new(&url, REDIS_TIMEOUT)).transpose().context("REDIS_URL")?;
     let maintenance = connection.clone().map(|connection| tokio::spawn(connection.maintain(stopped.clone())));
-    let clock = Arc::new(SystemClock::of_this_boot());
+    let clock = Arc::new(SteadyClock::starting_now(Arc::new(SystemClock::of_this_boot())));
     let name = RandomIds::default().fresh(clock.now()).to_string();
     tracing::info!(source = settings.api.address(), redis = connection.is_some(), "projecting");
     let projector = Arc::new(Projector::new(settings, connection, clock, name, stopping.clone()));

@@ -9,6 +9,7 @@ use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_http::Admission;
 use agentcafe_realtime::{ReplayStore, Service};
 use agentcafe_redis::RedisConnection;
+use agentcafe_store::SteadyClock;
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +54,8 @@ pub(crate) async fn serve(
         settings.source = ApiClient::new(&format!("http://{near}"), settings.token.required.as_deref())?;
     }
     settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
-    let (clock, ids) = (Arc::new(SystemClock::of_this_boot()), Box::new(RandomIds::default()));
+    let clock = SteadyClock::starting_now(Arc::new(SystemClock::of_this_boot()));
+    let (clock, ids) = (Arc::new(clock), Box::new(RandomIds::default()));
     let service = Service::start(settings, clock, ids, stopping.clone());
     agentcafe_http::serve(listener, agentcafe_realtime::router(service), admission, stopping).await;
     Ok(())

@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table, TenantId,
-    Timestamp,
+    Binding, Code, DomainError, EventAuthor, IdPatterns, Key, RoomId, TenantId, Timestamp, record,
 };
 
 pub mod manage;
@@ -184,18 +183,7 @@ impl ApiKey {
     }
 }
 
-impl Record for ApiKey {
-    const TABLE: &'static Table =
-        &Table { name: "api_keys", key: &["key_id"], columns: &["tenant_id", "created_at"] };
-
-    fn key(&self) -> Key {
-        Self::key_of(&self.key_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        vec![self.tenant_id.as_ref().into(), self.created_at.into()]
-    }
-}
+record!(ApiKey in "api_keys" as key: [key_id] tenant_id = key.tenant_id.as_ref(), created_at);
 
 /// Who calls, as authentication found out.
 #[derive(Clone, Debug)]
@@ -279,14 +267,4 @@ pub struct KeyUse {
     pub last_used_at: Timestamp,
 }
 
-impl Record for KeyUse {
-    const TABLE: &'static Table = &Table { name: "api_key_uses", key: &["key_id"], columns: &[] };
-
-    fn key(&self) -> Key {
-        ApiKey::key_of(&self.key_id)
-    }
-
-    fn columns(&self) -> Vec<Cell> {
-        Vec::new()
-    }
-}
+record!(KeyUse in "api_key_uses": [key_id]);

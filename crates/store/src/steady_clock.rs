@@ -47,6 +47,11 @@ impl SteadyClock {
         Self { wall, state: Mutex::new(State::at(now_ms, elapsed_ms)) }
     }
 
+    /// A clock of a process without a store, which begins with the wall clock.
+    pub fn starting_now(wall: Arc<dyn Clock>) -> Self {
+        Self::new(wall, None, Timestamp::from_millis(0))
+    }
+
     /// The time, which others have seen to be at least `seen`.
     pub(crate) fn now_after(&self, seen: Timestamp) -> Timestamp {
         let mut state = self.state.lock();

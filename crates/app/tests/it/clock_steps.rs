@@ -160,11 +160,15 @@ async fn store_clock_jump_that_stands_counts_after_a_minute() {
 async fn postgres_clock_steps_end_and_freeze_nothing() {
     let clock = FakeClock::at("+0");
     let postgres = Postgres::start_with_clock(&clock);
-    let launch = with_sweeps().env("TABLE_SESSION_SWEEP_MS", 1_000).env("DATABASE_URL", postgres.database());
+    let url = postgres.database();
+    let launch = with_sweeps().env("TABLE_SESSION_SWEEP_MS", 1_000).env("DATABASE_URL", &url);
     let (mut one, two) = (launch.clone().start().await, launch.start().await);
     let session = paid_session(&one.client()).await;
+    let tomorrow = from_now(&one.client(), 86_400_000).await;
     for (offset, actors) in [("+2d", ["a", "b"]), ("+0", ["c", "d"]), ("-1h", ["e", "f"])] {
         clock.set(offset);
+        let has_jumped = Postgres::query(&url, &format!("SELECT clock_timestamp() > '{tomorrow}'"));
+        assert_eq!(has_jumped.trim() == "t", offset == "+2d", "the clock of PostgreSQL is set");
         for (node, actor) in [&one, &two].into_iter().zip(actors) {
             presence_ends(&node.client(), actor).await;
             acts_soon(&node.client(), "Nova").await;
