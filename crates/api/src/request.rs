@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::app::App;
 
 /// The largest body, in bytes.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -165,8 +166,9 @@ fn incomplete() -> ApiError {
         .into()
 }
 
-/// Parses a body: empty counts as `{}`.
+/// Parses a body: empty counts as `{}`. A byte order mark before it is skipped.
 fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
@@ -177,6 +179,9 @@ fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
         return Err(
             invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH)
         );
+    }
+    if has_infinite_number(&value) {
+        return Err(invalid("a number is larger than a double-precision number can be".to_owned()));
     }
     // A NUL can only come in escaped, and few bodies have one: the text is searched before the tree.
     let may_have_nul = bytes.windows(6).any(|window| window == b"\\u0000");
@@ -194,6 +199,16 @@ fn depth_exceeds(value: &Value, levels: usize) -> bool {
     match value {
         Value::Object(members) => levels == 0 || members.values().any(deeper),
         Value::Array(members) => levels == 0 || members.iter().any(deeper),
+        _ => false,
+    }
+}
+
+/// Numbers are kept as they were written, but most clients could not read such a number back.
+fn has_infinite_number(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(has_infinite_number),
+        Value::Array(members) => members.iter().any(has_infinite_number),
+        Value::Number(number) => number.as_f64().is_none_or(f64::is_infinite),
         _ => false,
     }
 }

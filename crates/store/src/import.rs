@@ -58,6 +58,7 @@ impl From<StorageError> for ImportError {
 /// The most rows that are written at once, and about how many bytes.
 const ROWS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 << 20;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, and its
 /// leases. An import replaces them.
 const REPLACED_TABLES: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
@@ -273,6 +274,7 @@ impl<R: BufRead> Lines<R> {
 
     fn header(&mut self) -> Result<Header, ImportError> {
         let Some(line) = self.next()? else { return Err(ImportError::CutOff(0)) };
+        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         #[derive(serde::Deserialize)]
         struct Named {
             format: String,

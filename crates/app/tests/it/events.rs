@@ -131,6 +131,22 @@ async fn events_page_starts_after_after_event_id() {
     }
 }
 
+/// A `+` that was not encoded is a blank in a query.
+#[tokio::test]
+async fn timeline_reads_a_time_whose_plus_was_not_encoded() {
+    let (_server, client) = cafe().await;
+    fill(&client).await;
+    for from in ["2026-11-22T10:00:00+02:00", "2026-11-22T10:00:00%2B02:00", "2026-11-22T08:00:00Z"] {
+        assert_eq!(
+            page(&client, &format!("/v1/timeline?fromTs={from}")).await["events"][0]["sequence"],
+            1,
+            "{from}"
+        );
+    }
+    let answer = client.get("/v1/timeline?fromTs=2026-11-22%2010:00:00").await;
+    let _ = answer.error(400, "ERR_VALIDATION");
+}
+
 /// The error names the field and the value. Limits out of range are clamped.
 #[tokio::test]
 async fn events_parameters_that_are_not_integers_are_refused() {

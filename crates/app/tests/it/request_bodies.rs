@@ -69,14 +69,69 @@ async fn body_that_is_not_a_json_object_is_refused() {
     assert_eq!(send(&client, deep).await.status, 202, "64 levels are allowed");
 }
 
+/// Kind: what JSON allows is refused, or kept as something else. Also at the start of an import.
+#[tokio::test]
+async fn body_with_a_byte_order_mark_is_read_without_it() {
+    let (_server, client) = cafe().await;
+    let said =
+        send(&client, [b"\xef\xbb\xbf", r#"{"actorId":"Nova","text":"hi"}"#.as_bytes()].concat()).await;
+    assert_eq!(said.status, 202, "{}", said.text);
+}
+
+/// Integers beyond 64 bits, fractions and exponents: in the response, in the event and when read again.
+#[tokio::test]
+async fn body_numbers_are_kept_as_they_were_written() {
+    const DATA: &str = r#"{"wei":18500000000000000001,"small":-0,"price":1.50,"many":[1e2,0.1000000000000000055511151231257827]}"#;
+    let (_server, client) = cafe().await;
+    let body = format!(r#"{{"actorId":"Nova","objectType":"note","data":{DATA}}}"#);
+    let made = client.request(Method::POST, "/v1/objects").key("k1").body(body.into_bytes()).send().await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let id = made.data()["object"]["objectId"].as_str().expect("an id").to_owned();
+    let read = client.get(&format!("/v1/objects/{id}")).await;
+    let event = client.get("/v1/events?types=shared_object_created").await;
+    for answer in [made, read, event] {
+        for number in DATA.split([':', ',', '[', ']', '{', '}']).filter(|part| part.parse::<f64>().is_ok()) {
+            assert!(answer.text.contains(number), "{number} is not in {}", answer.text);
+        }
+    }
+}
+
+/// Two numbers that differ as written are two payloads.
+#[tokio::test]
+async fn idempotency_key_with_another_large_number_is_a_conflict() {
+    let (_server, client) = cafe().await;
+    let create = async |number: &str| {
+        let body = format!(r#"{{"actorId":"Nova","objectType":"note","data":{{"n":{number}}}}}"#);
+        client.request(Method::POST, "/v1/objects").key("k").body(body.into_bytes()).send().await
+    };
+    assert_eq!(create("100000000000000000001").await.status, 201);
+    let _ = create("100000000000000000002").await.error(409, "ERR_IDEMPOTENCY_KEY_CONFLICT");
+    assert_eq!(create("100000000000000000001").await.header("x-idempotent-replay"), Some("true"));
+}
+
+/// Metadata of a say is bounded as every object that is kept.
+#[tokio::test]
+async fn body_objects_over_64_kib_are_refused_on_every_route() {
+    let (_server, client) = cafe().await;
+    for path in ["/v1/commands/say", "/v1/conversations/messages", "/v1/objects", "/v1/tasks"] {
+        let body = json!({
+            "actorId": "Nova", "text": "hi", "toActorIds": ["Kai"], "objectType": "note", "title": "t",
+            "metadata": { "a": "x".repeat(70_000) },
+        });
+        assert_eq!(
+            client.act(path, body).await.error(400, "ERR_OUT_OF_BOUNDS")["field"],
+            "metadata",
+            "{path}"
+        );
+    }
+    assert!(log(&client).await.is_empty());
+}
+
 /// One byte more than 1 MiB is refused, with `Content-Length` and without.
 #[tokio::test]
 async fn body_over_one_mebibyte_is_413() {
     let (server, client) = cafe().await;
-    let sized = |bytes: usize| {
-        let around = r#"{"actorId":"Nova","text":"hi","metadata":{"a":""}}"#.len();
-        format!(r#"{{"actorId":"Nova","text":"hi","metadata":{{"a":"{}"}}}}"#, "x".repeat(bytes - around))
-    };
+    let sized = |bytes: usize| format!("{:bytes$}", r#"{"actorId":"Nova","text":"hi"}"#);
     assert_eq!(send(&client, sized(MAX_BODY_BYTES)).await.status, 202);
     let _ = send(&client, sized(MAX_BODY_BYTES + 1)).await.error(413, "ERR_PAYLOAD_TOO_LARGE");
     let _ = send(&client, vec![b' '; MAX_BODY_BYTES + 1]).await.error(413, "ERR_PAYLOAD_TOO_LARGE");

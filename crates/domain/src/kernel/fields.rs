@@ -135,11 +135,8 @@ impl Fields {
     /// `ERR_VALIDATION {field}` for another type, `ERR_OUT_OF_BOUNDS {field, max, value}` for too many bytes as JSON.
     pub fn object(&self, field: Field) -> Result<Option<Map<String, Value>>, DomainError> {
         let schema = || {
-            let mut schema = json!({ "type": ["object", "null"] });
-            if let Some(max) = field.max() {
-                schema["description"] = format!("At most {max} bytes as JSON.").into();
-            }
-            schema
+            let bound = format!("At most {} bytes as JSON.", field.max_bytes());
+            json!({ "type": ["object", "null"], "description": bound })
         };
         match self.optional(field, schema) {
             None => Ok(None),
@@ -186,8 +183,18 @@ impl Fields {
         match self.optional(field, || json!({ "type": ["string", "null"], "format": "date-time" })) {
             None => Ok(None),
             Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
-            Some(Value::String(text)) if let Some(at) = Timestamp::parse(text) => Ok(Some(at)),
+            Some(Value::String(text)) if let Some(at) = self.parse_timestamp(text) => Ok(Some(at)),
             Some(other) => Err(field.must_be("an RFC 3339 date-time").with("value", other.clone())),
+        }
+    }
+
+    /// In a query, a blank before the offset stands for the `+` that a client did not encode.
+    fn parse_timestamp(&self, text: &str) -> Option<Timestamp> {
+        match text.trim_end().rsplit_once(' ') {
+            Some((time, offset)) if matches!(self.source, Source::Query(_)) && time.contains('T') => {
+                Timestamp::parse(&format!("{time}+{offset}"))
+            }
+            _ => Timestamp::parse(text),
         }
     }
 

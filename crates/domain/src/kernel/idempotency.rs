@@ -109,7 +109,7 @@ fn write_members(members: &Map<String, Value>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes JSON in one way only, in the manner of RFC 8785: keys sorted, no white space, whole numbers without a fraction.
+/// Writes JSON in one way only, in the manner of RFC 8785: keys sorted, no white space. Numbers stay as they were written.
 fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(members) => write_members(members, out),
@@ -123,13 +123,7 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-                out.extend_from_slice((float as i64).to_string().as_bytes());
-            }
-            _ => out.extend_from_slice(number.to_string().as_bytes()),
-        },
-        Value::String(_) | Value::Bool(_) | Value::Null => {
+        Value::Number(_) | Value::String(_) | Value::Bool(_) | Value::Null => {
             serde_json::to_writer(out, value).expect("writing to memory does not fail");
         }
     }

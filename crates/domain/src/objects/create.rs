@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{MAX_QUANTITY, ObjectType, SharedObject, SharedObjectCreated, WriteObjectResponse};
 use crate::kernel::{
-    ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, MAX_OBJECT_BYTES,
-    METADATA, Query, Reply, Success, Timestamp,
+    ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields, METADATA, Query, Reply,
+    Success, Timestamp,
 };
 use crate::tables::plan::Feature;
 use crate::work::{self, MAX_CONTENT_CHARS, MAX_TITLE_CHARS, WorkPolicy};
@@ -21,7 +21,7 @@ pub(super) const CONTENT: Field = Field::new("content", "The object's text.", "F
     .up_to(MAX_CONTENT_CHARS)
     .in_example();
 pub(super) const DATA: Field =
-    Field::new("data", "Free data of the object, stored as it is.", r#"{"sold":3}"#).up_to(MAX_OBJECT_BYTES);
+    Field::new("data", "Free data of the object, stored as it is.", r#"{"sold":3}"#);
 pub(super) const QUANTITY: Field =
     Field::new("quantity", "How many there are. A token always has a quantity; its default is 0.", "3");
 

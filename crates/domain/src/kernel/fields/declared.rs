@@ -56,8 +56,7 @@ pub const CAUSATION_ID: Field =
         .up_to(MAX_REFERENCE_CHARS);
 /// What a client adds to a record.
 pub const METADATA: Field =
-    Field::new("metadata", "Free data of the client, stored as it is.", r#"{"mood":"curious"}"#)
-        .up_to(MAX_OBJECT_BYTES);
+    Field::new("metadata", "Free data of the client, stored as it is.", r#"{"mood":"curious"}"#);
 
 /// Where a page of events, inbox items or audit entries starts.
 pub const CURSOR: Field =

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::MAX_OBJECT_BYTES;
 use crate::kernel::error::{Code, DomainError};
 
 /// An id for examples; no record has it.
@@ -109,6 +110,11 @@ impl Field {
             .with("allowed", names)
     }
 
+    /// The most bytes that an object in it takes as JSON.
+    pub(super) fn max_bytes(self) -> usize {
+        self.max.unwrap_or(MAX_OBJECT_BYTES)
+    }
+
     pub(super) fn bounded_text(self, text: &str) -> Result<String, DomainError> {
         bounded_text(self.name, text, self.max.unwrap_or(usize::MAX))
     }
@@ -117,10 +123,7 @@ impl Field {
         self,
         object: Map<String, Value>,
     ) -> Result<Map<String, Value>, DomainError> {
-        match self.max {
-            Some(max) => bounded_object(self.name, object, max),
-            None => Ok(object),
-        }
+        bounded_object(self.name, object, self.max_bytes())
     }
 }
 
