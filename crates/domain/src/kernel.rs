@@ -24,7 +24,7 @@ mod trace;
 mod wire_enum;
 
 pub use actor::ActorInRoom;
-pub use binding::{Binding, IdPatterns};
+pub use binding::{Authority, Binding, IdPatterns};
 pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
     RequestContext, Success, WriteSet,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table, TenantId,
+    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table, TenantId,
     Timestamp,
 };
 
@@ -221,8 +221,17 @@ impl From<ApiKey> for KeyHolder {
             tenant: key.tenant_id.clone(),
             actors: key.actors.clone(),
             rooms: key.rooms.clone(),
+            authority: authority(&key),
         });
         Self { key, binding }
+    }
+}
+
+fn authority(key: &ApiKey) -> Authority {
+    match key {
+        key if key.scopes.contains(&Scope::Admin) => Authority::Admin,
+        key if key.allows(Scope::Operate) => Authority::Operator,
+        _ => Authority::Actor,
     }
 }
 
@@ -246,6 +255,11 @@ impl Principal {
             Self::Shared => None,
             Self::Key(holder) => Some(&holder.binding),
         }
+    }
+
+    /// How far its rights go: without a key, as far as those of an admin.
+    pub fn authority(&self) -> Authority {
+        self.binding().map_or(Authority::Admin, |binding| binding.authority)
     }
 
     /// By whose key the events of a request come about; none without a key.

@@ -36,6 +36,8 @@ mod idempotency;
 mod idempotency_concurrent;
 mod inbox;
 mod intents;
+mod key_access;
+mod key_table;
 mod large_events;
 mod last_seen;
 mod launch_script;

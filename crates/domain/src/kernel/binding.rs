@@ -62,6 +62,17 @@ impl IdPatterns {
     }
 }
 
+/// How far a caller's rights go beyond what belongs to its own actors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authority {
+    /// Not at all.
+    Actor,
+    /// It acts as an operator in rooms where its actor has the capability `canModerate`.
+    Operator,
+    /// It manages the tenant.
+    Admin,
+}
+
 /// What a caller with a key may be and touch. Fields that identify take their value from it when a request leaves them
 /// out, and are refused when they disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub struct Binding {
     pub actors: IdPatterns,
     /// The rooms that it may act and read in.
     pub rooms: IdPatterns,
+    /// How far its rights go.
+    pub authority: Authority,
 }
 
 impl Binding {
