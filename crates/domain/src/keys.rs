@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table, TenantId,
-    Timestamp,
+    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table,
+    TenantId, Timestamp,
 };
 
 pub mod manage;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Authority, Code, CommandContext, CommandError, DomainError, Query, RoomId, TenantId,
-    Timestamp, record, rule_set, wire_enum,
+    ActorId, ActorInRoom, Authority, Code, CommandContext, CommandError, DomainError, Query, RoomId,
+    TenantId, Timestamp, record, rule_set, wire_enum,
 };
 
 /// The actors that may grant permissions.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::actors::ActorName;
 use crate::inbox::{InboxItem, UnreadCount};
 use crate::kernel::{CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table};
 use crate::keys::{ApiKey, KeyUse};
@@ -55,10 +56,12 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<DlqEntry>(),
     RecordKind::of::<ApiKey>(),
     RecordKind::of::<KeyUse>(),
+    RecordKind::of::<ActorName>(),
 ];
 
-/// The tables that are never exported: they hold secrets and payments, or belong to the nodes of one store.
-pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses"];
+/// The tables that are never exported: they hold secrets and payments, belong to the nodes of one store, or follow from others.
+pub const NOT_EXPORTED: &[&str] =
+    &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses", ActorName::TABLE.name];
 
 /// The tables that nodes cache in memory: a node invalidates them after writes of other nodes before it sees a later
 /// event.

@@ -1,8 +1,8 @@
 //! Operators: overrides of rooms and actors, and the audit trail.
 
 use agentcafe_domain::kernel::{
-    ActorId, ActorInRoom, Authority, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
-    RecordQuery, RoomId, TenantId,
+    ActorId, ActorInRoom, Authority, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
+    ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::operators::{ApplyOverride, ApplyOverrideResponse, OverrideState};

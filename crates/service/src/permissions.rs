@@ -1,7 +1,8 @@
 //! Permissions: who may do what in a room.
 
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, ActorInRoom, Authority, DomainError, Fields, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
+    ACTOR_FILTER, ActorId, ActorInRoom, Authority, DomainError, Fields, OperationError, ROOM_FILTER,
+    RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::permissions::Permission;

@@ -16,12 +16,7 @@ pub(crate) struct Row {
     pub(crate) is_private: bool,
 }
 
-const fn row(
-    route: &'static str,
-    needs: &'static str,
-    identity: &'static str,
-    request: &'static str,
-) -> Row {
+const fn row(route: &'static str, needs: &'static str, identity: &'static str, request: &'static str) -> Row {
     Row { route, needs, identity, request, is_private: false }
 }
 

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Answer, Client, Launch, Postgres, Server, Value, json, store_under_test};
 
+mod actor_names;
 mod audit;
 mod auth;
 mod background_load;
@@ -37,6 +38,8 @@ mod idempotency_concurrent;
 mod inbox;
 mod intents;
 mod key_access;
+mod key_misuse;
+mod key_operators;
 mod key_table;
 mod large_events;
 mod last_seen;

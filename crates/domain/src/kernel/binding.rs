@@ -43,12 +43,14 @@ impl IdPatterns {
         other.0.iter().all(|pattern| self.allow(pattern))
     }
 
+    /// The patterns that stand for one id each.
+    pub fn exact(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str).filter(|id| *id != ANY && !id.ends_with(PREFIX_END))
+    }
+
     /// The one id that is meant, if it is only one.
     pub fn only(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [id] if id != ANY && !id.ends_with(PREFIX_END) => Some(id),
-            _ => None,
-        }
+        self.exact().next().filter(|_| self.0.len() == 1)
     }
 
     /// Whether every id matches.

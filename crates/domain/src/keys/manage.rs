@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::token::{self, RANDOM_BYTES};
 use super::{ApiKey, KeyHolder, KeySecret, KeyUse, Kind, Principal, Scope};
+use crate::actors;
 use crate::kernel::{
     ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field, Fields,
     IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
@@ -285,6 +286,10 @@ fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> 
     if !is_alone || (given == ["*"] && !is_admin) || (given.is_empty() && acts) {
         return Err(ACTORS.must_be("a list of ids, one prefix that ends in /, or * for an admin key"));
     }
+    let ids = given.iter().filter_map(|id| ActorId::parse(id).ok());
+    if let Some(reserved) = ids.into_iter().find(ActorId::is_reserved) {
+        return Err(ACTORS.reserved(&reserved));
+    }
     patterns(ACTORS, given)
 }
 
@@ -339,10 +344,21 @@ impl Command for CreateKey {
             created_by: self.issuer.name().to_owned(),
         };
         self.issuer.check(&key)?;
+        register_actors(ctx, &key)?;
         ctx.put(&key);
         audit(ctx, &self.issuer, "key_create", &key);
         Ok(WriteKeyResponse::reply(ctx, Success::Created, &key, Some(&text)))
     }
+}
+
+/// Makes the actors of a key known in its tenant, so that nobody else joins under a name that looks like one of them.
+fn register_actors(ctx: &mut CommandContext<'_>, key: &ApiKey) -> Result<(), CommandError> {
+    let Some(tenant) = &key.tenant_id else { return Ok(()) };
+    for id in key.actors.exact() {
+        let actor = ActorId::parse(id).expect("the actors of a key are ids");
+        actors::register(ctx, tenant, &actor, ACTORS.name)?;
+    }
+    Ok(())
 }
 
 /// What is done with a key that exists.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
-    REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
+    ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    Query, REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
 };
 use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
 use crate::permissions::{self, Capability, Permission, PermissionsMode};
@@ -139,7 +139,8 @@ impl GrantPermission {
     fn operator(&self, ctx: &CommandContext<'_>) -> ActorInRoom {
         let key = || ctx.request.and_then(|request| request.by).map_or(ANONYMOUS, |by| by.key_id.as_str());
         let named = self.operator.clone();
-        self.actor.with_actor(&named.unwrap_or_else(|| ActorId::parse(key()).expect("the id of a key is an id")))
+        self.actor
+            .with_actor(&named.unwrap_or_else(|| ActorId::parse(key()).expect("the id of a key is an id")))
     }
 
     /// Checks that the operator may grant. Operators of the room may. The first grant in a room may also come from its owner, or

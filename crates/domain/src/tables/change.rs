@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, Field, Fields,
-    METADATA, Query, Reply, Success, TenantId, Timestamp, response,
+    ACTOR_ID, ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, Field,
+    Fields, METADATA, Query, Reply, Success, TenantId, Timestamp, response,
 };
 use crate::permissions::{self, Capability};
 use crate::work::names_nothing;

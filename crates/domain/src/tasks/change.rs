@@ -9,8 +9,8 @@ use super::{
 };
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
-    METADATA, Query, Reply, Success, Timestamp,
+    ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field,
+    Fields, METADATA, Query, Reply, Success, Timestamp,
 };
 use crate::permissions;
 use crate::tables::plan::Feature;

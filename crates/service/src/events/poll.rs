@@ -79,6 +79,9 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
     else {
         return Ok(None);
     };
+    if heartbeat && actor_id.is_reserved() {
+        return Err(ACTOR_ID.reserved(&actor_id));
+    }
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
     Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
 }

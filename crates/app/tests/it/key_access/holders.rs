@@ -96,17 +96,27 @@ pub(super) async fn holders(nobody: &Client, root: &Client) -> Vec<Holder> {
         (Holder { name, scopes, client: made.client, bound }, made.id)
     };
     let nova = json!({"actors": ["Nova"], "rooms": ["lab"]});
-    let (expired, _) = key("agent", AGENT, Bound::Stranger, crate::merged(nova.clone(), &json!({"expiresAt": "2020-01-01T00:00:00.000Z"}))).await;
+    let (expired, _) = key(
+        "agent",
+        AGENT,
+        Bound::Stranger,
+        crate::merged(nova.clone(), &json!({"expiresAt": "2020-01-01T00:00:00.000Z"})),
+    )
+    .await;
     let (revoked, id) = key("agent", AGENT, Bound::Stranger, nova.clone()).await;
     let ended = root.request(Method::DELETE, &format!("/v1/keys/{id}"));
     let _ = ended.key(&fresh_key()).send().await.data();
-    let shared = |name, client: &Client, bound| Holder { name, scopes: &["admin"], client: client.clone(), bound };
+    let shared =
+        |name, client: &Client, bound| Holder { name, scopes: &["admin"], client: client.clone(), bound };
     vec![
         shared("nobody", nobody, Bound::Stranger),
         Holder { name: "expired", ..expired },
         Holder { name: "revoked", ..revoked },
         key("agent", AGENT, Bound::ActorAndRoom, nova.clone()).await.0,
-        Holder { name: "agent of all rooms", ..key("agent", AGENT, Bound::Actor, json!({"actors": ["Nova"]})).await.0 },
+        Holder {
+            name: "agent of all rooms",
+            ..key("agent", AGENT, Bound::Actor, json!({"actors": ["Nova"]})).await.0
+        },
         key("guest", &["act", "listen", "inbox"], Bound::ActorAndRoom, nova.clone()).await.0,
         key("viewer", &["listen"], Bound::Room, json!({"rooms": ["lab"]})).await.0,
         key("operator", OPERATOR, Bound::ActorAndRoom, nova).await.0,

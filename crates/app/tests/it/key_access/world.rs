@@ -46,7 +46,7 @@ impl Place {
 
     fn secret(self) -> &'static str {
         match self {
-            Self::Own => "nothing secret",
+            Self::Own => "nothing-secret",
             Self::OtherActor => KAI_SECRET,
             Self::OtherRoom => VAULT_SECRET,
             Self::OtherTenant => RIVAL_SECRET,
@@ -92,7 +92,8 @@ impl World {
         let mut world = Self { makers: HashMap::new(), ids: HashMap::new() };
         for place in PLACES {
             let (tenant, _, actor) = place.ids();
-            let scopes = json!(["act", "listen", "inbox", "work", "remember", "react", "hook", "host", "operate"]);
+            let scopes =
+                json!(["act", "listen", "inbox", "work", "remember", "react", "hook", "host", "operate"]);
             let body = json!({"tenantId": tenant, "scopes": scopes, "actors": [actor]});
             let maker = root.make_key(body).await;
             world.makers.insert(place, maker.client);
@@ -108,16 +109,31 @@ impl World {
         let there = json!({"tenantId": tenant, "roomId": room});
         let client = self.makers[&place].clone();
         if place != Place::OtherActor {
-            let _ = client.act("/v1/rooms", merged(there.clone(), &json!({"displayName": place.secret()}))).await.data();
+            let _ = client
+                .act("/v1/rooms", merged(there.clone(), &json!({"displayName": place.secret()})))
+                .await
+                .data();
             let grant = merged(there.clone(), &json!({"actorId": actor, "canModerate": true}));
             let _ = root.act("/v1/permissions", grant).await.data();
-            let _ = client.act("/v1/rooms/context/pin", merged(there.clone(), &json!({"content": place.secret()}))).await.data();
-            let _ = client.act("/v1/snapshots/room", merged(there.clone(), &json!({"state": {"text": place.secret()}}))).await.data();
+            let _ = client
+                .act("/v1/rooms/context/pin", merged(there.clone(), &json!({"content": place.secret()})))
+                .await
+                .data();
+            let _ = client
+                .act("/v1/snapshots/room", merged(there.clone(), &json!({"state": {"text": place.secret()}})))
+                .await
+                .data();
         }
         let profile = json!({"tenantId": tenant, "displayName": actor});
         let _ = client.act("/v1/profiles", profile).await.data();
-        let _ = client.act("/v1/snapshots/agent", merged(there.clone(), &json!({"state": {"text": place.secret()}}))).await.data();
-        let said = merged(there.clone(), &json!({"text": place.text(), "mentions": [if actor == "Nova" { "Kai" } else { "Nova" }]}));
+        let _ = client
+            .act("/v1/snapshots/agent", merged(there.clone(), &json!({"state": {"text": place.secret()}})))
+            .await
+            .data();
+        let said = merged(
+            there.clone(),
+            &json!({"text": place.text(), "mentions": [if actor == "Nova" { "Kai" } else { "Nova" }]}),
+        );
         let said = client.act("/v1/commands/say", said).await;
         self.ids.insert((place, TRACES), text(&said.data()["correlationId"]));
         self.ids.insert((place, ROOMS), room.to_owned());
@@ -139,9 +155,18 @@ impl World {
         let (body, pointer) = match kind {
             TASKS => (json!({"title": place.text()}), "/task/taskId"),
             OBJECTS => (json!({"content": place.text()}), "/object/objectId"),
-            SESSIONS => (json!({"roomId": format!("booth-of-{place:?}"), "planId": "espresso", "paymentProof": "coffee_paid", "displayName": place.secret()}), "/session/sessionId"),
-            RULES => (json!({"targetActorId": actor, "actionType": "say", "actionPayload": {"text": place.secret()}, "enabled": false}), "/subscription/id"),
-            _ => (json!({"targetUrl": format!("http://127.0.0.1:9/{}", place.secret()), "enabled": false}), "/subscription/id"),
+            SESSIONS => (
+                json!({"roomId": format!("booth-of-{place:?}"), "planId": "espresso", "paymentProof": "coffee_paid", "displayName": place.secret()}),
+                "/session/sessionId",
+            ),
+            RULES => (
+                json!({"targetActorId": actor, "actionType": "say", "actionPayload": {"text": place.secret()}, "enabled": false}),
+                "/subscription/id",
+            ),
+            _ => (
+                json!({"targetUrl": format!("http://127.0.0.1:9/{}", place.secret()), "enabled": false}),
+                "/subscription/id",
+            ),
         };
         let path = kind.trim_end_matches('/');
         let made = self.makers[&place].act(path, merged(there, &body)).await;
@@ -153,7 +178,8 @@ impl World {
         let (tenant, room, actor) = place.ids();
         let said = json!({"tenantId": tenant, "roomId": room, "actorId": "Lee", "text": place.text(), "mentions": [actor]});
         let _ = root.act("/v1/commands/say", said).await.data();
-        let items = root.get(&format!("/v1/inbox?tenantId={tenant}&roomId={room}&actorId={actor}&order=desc")).await;
+        let items =
+            root.get(&format!("/v1/inbox?tenantId={tenant}&roomId={room}&actorId={actor}&order=desc")).await;
         self.ids.insert((place, INBOX), text(&items.data()["items"][0]["inboxId"]));
     }
 
@@ -174,7 +200,8 @@ impl World {
         .await;
         self.ids.insert((place, DLQ), text(&entry["id"]));
         let off = client.request(Method::PATCH, &format!("/v1/subscriptions/{id}"));
-        let off = off.key(&fresh_key()).json(&json!({"tenantId": tenant, "actorId": actor, "enabled": false}));
+        let off =
+            off.key(&fresh_key()).json(&json!({"tenantId": tenant, "actorId": actor, "enabled": false}));
         let _ = off.send().await.data();
     }
 
