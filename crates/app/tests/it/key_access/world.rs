@@ -156,7 +156,7 @@ impl World {
             TASKS => (json!({"title": place.text()}), "/task/taskId"),
             OBJECTS => (json!({"content": place.text()}), "/object/objectId"),
             SESSIONS => (
-                json!({"roomId": format!("booth-of-{place:?}"), "planId": "espresso", "paymentProof": "coffee_paid", "displayName": place.secret()}),
+                json!({"roomId": format!("booth-of-{place:?}"), "planId": "espresso", "paymentProof": "coffee_paid", "displayName": place.text()}),
                 "/session/sessionId",
             ),
             RULES => (
@@ -237,6 +237,8 @@ impl World {
             Place::OtherRoom if [INBOX, PROFILES, KEYS, TRACES].contains(&kind) => None,
             Place::OtherRoom if holder.is_in_one_room() => Some(Want::NotFound),
             Place::OtherRoom => Some(Want::Reached).filter(|_| row.method() != "DELETE"),
+            // Operators may.
+            Place::OtherActor if row.needs == "work" && holder.scopes.contains(&"operate") => None,
             Place::OtherActor if row.is_private && is_bound => Some(Want::Refused),
             Place::OtherActor | Place::Own => None,
         }
