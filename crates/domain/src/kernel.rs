@@ -15,6 +15,7 @@ mod idempotency;
 mod ids;
 mod lease;
 mod money;
+mod owner;
 mod record;
 mod response;
 mod rules;
@@ -49,6 +50,7 @@ pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
 pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId, is_invisible};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
+pub use owner::Owner;
 pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,

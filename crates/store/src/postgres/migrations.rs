@@ -5,10 +5,11 @@ use tokio_postgres::{Client, Error};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
+    ("0004_owners", include_str!("migrations/0004_owners.sql")),
 ];
 
 /// The table of the migrations that were applied.
