@@ -14,13 +14,11 @@ use agentcafe_domain::presence::Heartbeat;
 use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
 use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
-use agentcafe_domain::reactions::CreateReaction;
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::rooms::upsert::UpsertRoom;
 use agentcafe_domain::tables::change::UpdateTableSession;
 use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
-use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::outgoing::MAX_PAGES;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
@@ -33,7 +31,9 @@ use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
 use agentcafe_service::presence::{ListPresence, ReadLastSeen};
 use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
-use agentcafe_service::reactions::{GetReaction, ListReactions, RemoveReaction, UpdateReaction};
+use agentcafe_service::reactions::{
+    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
+};
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
 use agentcafe_service::system::Health;
@@ -42,7 +42,7 @@ use agentcafe_service::tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, Up
 use agentcafe_service::traces::GetTrace;
 use agentcafe_service::webhooks::{
     ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
-    RemoveSubscription,
+    RemoveSubscription, ReplayDelivery,
 };
 use axum::Router;
 use axum::extract::{Request, State};

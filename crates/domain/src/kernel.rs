@@ -15,6 +15,7 @@ mod idempotency;
 mod ids;
 mod lease;
 mod money;
+mod owner;
 mod record;
 mod response;
 mod rules;
@@ -52,6 +53,7 @@ pub use ids::{
 };
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
+pub use owner::Owner;
 pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Record, RoomId, Table,
+    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Owner, Record, RoomId, Table,
     TenantId, Timestamp,
 };
 
@@ -270,11 +270,24 @@ impl Principal {
         }
     }
 
-    /// Whose idempotency keys a request uses: those of one actor, else of one API key. None: of everybody who shares a token.
-    pub fn idempotency_owner(&self) -> Option<String> {
-        let binding = self.binding()?;
-        let actor = binding.actors.only().map(|actor| format!("actor:{actor}"));
-        Some(actor.unwrap_or_else(|| format!("key:{}", binding.key_id)))
+    /// The owner of what the caller makes, and of its idempotency keys. None: everybody who shares a token.
+    pub fn owner(&self) -> Option<Owner> {
+        self.binding().map(|binding| Owner::from(binding.as_ref()))
+    }
+
+    /// The owner to whose records the caller is restricted. None for those who manage a tenant, or share a token.
+    pub fn restricted_to(&self) -> Option<Owner> {
+        match self {
+            Self::Key(holder) if !holder.key.allows(Scope::Admin) => self.owner(),
+            Self::Key(_) | Self::Shared => None,
+        }
+    }
+
+    /// Whether a record of this owner exists for the caller. What belongs to no single room exists only for keys of all rooms.
+    pub fn owns(&self, owner: Option<&Owner>, tenant: &TenantId, room: Option<&RoomId>) -> bool {
+        let Some(binding) = self.binding() else { return true };
+        let is_own = self.restricted_to().is_none_or(|own| owner == Some(&own));
+        is_own && binding.reaches(tenant, room) && (room.is_some() || binding.rooms.is_any())
     }
 
     /// Whether what belongs to a room of a tenant exists for the caller.

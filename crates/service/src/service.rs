@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    Code, Command, DomainError, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
+    Code, Command, DomainError, IdempotencyKey, Key, OperationError, Owner, Record, RecordQuery, Rules,
+    Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
 use agentcafe_eventlog::StreamHub;
@@ -136,8 +137,9 @@ impl Call<'_> {
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);
         // Nobody occupies, probes or replays another caller's key.
-        let owner = caller.principal.idempotency_owner();
-        let parts: Vec<&str> = parts.iter().chain(&owner).map(String::as_str).collect();
+        let owner = caller.principal.owner();
+        let parts: Vec<&str> =
+            parts.iter().map(String::as_str).chain(owner.as_ref().map(Owner::as_str)).collect();
         let key = caller.idempotency_key.as_deref();
         let key = IdempotencyKey::new(key, &subject.tenant, &parts, verb, body);
         let origin = Origin {
@@ -149,6 +151,7 @@ impl Call<'_> {
             room_id: subject.room,
             actor_id: subject.actor,
             by: caller.principal.author(),
+            owner,
             started_at: engine.now(),
         };
         let submitted = SubmittedCommand { command: Arc::new(command), correlation_id, origin, key };

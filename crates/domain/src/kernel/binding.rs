@@ -97,6 +97,11 @@ impl Binding {
         DomainError::new(Code::Forbidden).saying(message).with("field", field).with("allowed", allowed)
     }
 
+    /// The actor as whom the caller acts: the named one if the caller may be it, else the only one that it may be.
+    pub fn acting_as(&self, named: Option<&ActorId>) -> Option<ActorId> {
+        named.filter(|actor| actor.is_bound(self)).cloned().or_else(|| ActorId::own(self))
+    }
+
     /// Whether the caller may act and read in a room of a tenant.
     pub fn reaches(&self, tenant: &TenantId, room: Option<&RoomId>) -> bool {
         TenantId::is_bound(tenant, self) && room.is_none_or(|room| room.is_bound(self))

@@ -12,10 +12,11 @@ use crate::actor_names::{self, ActorNames};
 use crate::migrations::{self, Migration, checksum};
 use crate::open_error::OpenError;
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
+    ("0004_owners", include_str!("migrations/0004_owners.sql")),
     (actor_names::MIGRATION, include_str!("migrations/0005_actor_names.sql")),
 ];
 
