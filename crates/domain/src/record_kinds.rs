@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::inbox::{InboxItem, UnreadCount};
 use crate::kernel::{CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table};
+use crate::keys::tickets::Ticket;
 use crate::keys::{ApiKey, KeyUse};
 use crate::objects::SharedObject;
 use crate::operators::audit::AuditEntry;
@@ -55,10 +56,12 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<DlqEntry>(),
     RecordKind::of::<ApiKey>(),
     RecordKind::of::<KeyUse>(),
+    RecordKind::of::<Ticket>(),
 ];
 
 /// The tables that are never exported: they hold secrets and payments, or belong to the nodes of one store.
-pub const NOT_EXPORTED: &[&str] = &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses"];
+pub const NOT_EXPORTED: &[&str] =
+    &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses", "stream_tickets"];
 
 /// The tables that nodes cache in memory: a node invalidates them after writes of other nodes before it sees a later
 /// event.

@@ -36,6 +36,7 @@ mod idempotency;
 mod idempotency_concurrent;
 mod inbox;
 mod intents;
+mod keys_command;
 mod large_events;
 mod last_seen;
 mod launch_script;
