@@ -6,13 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, Key, Owner, Record, RoomId, Table,
-    TenantId, Timestamp,
+    Authority, Binding, Cell, Code, DomainError, EventAuthor, IdPatterns, InvalidId, Key, Owner, Record,
+    RoomId, Table, TenantId, Timestamp,
 };
 
 pub mod manage;
+pub mod tickets;
 pub mod token;
 
+use manage::ApiKeyView;
 use token::{SecretHash, Token};
 
 /// What a key allows. Every operation needs one scope.
@@ -212,6 +214,29 @@ pub struct KeyHolder {
     /// The key.
     pub key: ApiKey,
     binding: Arc<Binding>,
+}
+
+/// The key of another server, as that shows it: without secrets.
+impl TryFrom<ApiKeyView> for KeyHolder {
+    type Error = InvalidId;
+
+    fn try_from(view: ApiKeyView) -> Result<Self, InvalidId> {
+        let is_any = view.tenant_id == ApiKeyView::ANY_TENANT;
+        let tenant_id = if is_any { None } else { Some(TenantId::stored(&view.tenant_id)?) };
+        Ok(Self::from(ApiKey {
+            key_id: view.key_id,
+            name: view.name,
+            tenant_id,
+            actors: view.actors,
+            rooms: view.rooms,
+            scopes: view.scopes,
+            secrets: Vec::new(),
+            expires_at: view.expires_at,
+            disabled_at: view.disabled_at,
+            created_at: view.created_at,
+            created_by: view.created_by,
+        }))
+    }
 }
 
 impl From<ApiKey> for KeyHolder {

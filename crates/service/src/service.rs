@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::keys::Authentication;
+use crate::keys::open::OpenByKey;
 use crate::keys::ring::KeyRing;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
@@ -26,6 +27,8 @@ pub struct ServiceSettings {
     pub authentication: Authentication,
     /// The most event streams that are open at once.
     pub max_streams: usize,
+    /// The most streams and waiting polls of one API key that are open at once; 0: no limit.
+    pub max_open_per_key: usize,
     /// The interval of a stream's heartbeats.
     pub stream_heartbeat: Duration,
     /// How often presences are swept, for the health document.
@@ -42,6 +45,8 @@ pub struct Service {
     pub(crate) keys: KeyRing,
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// The streams and waiting polls of each API key.
+    pub(crate) open_by_key: Arc<OpenByKey>,
     /// Held while the store is probed for writing, so that probes do not pile up in the queue of commands.
     pub(crate) probing: Mutex<()>,
     pub(crate) started_at: Timestamp,
@@ -52,6 +57,7 @@ impl Service {
     pub fn new(engine: Arc<Engine>, settings: ServiceSettings) -> Self {
         Self {
             streams: Arc::new(Semaphore::new(settings.max_streams)),
+            open_by_key: Arc::new(OpenByKey::new(settings.max_open_per_key)),
             probing: Mutex::default(),
             started_at: engine.now(),
             keys: KeyRing::new(Arc::clone(&engine.store)),
@@ -69,7 +75,10 @@ impl Service {
         caller: &Caller,
         input: &Input,
     ) -> Result<O::Output, OperationError> {
-        caller.principal.check(O::SCOPES)?;
+        let is_enough = |scope| caller.principal.check(&[scope]).is_ok();
+        if !O::SUFFICIENT_SCOPE.is_some_and(is_enough) {
+            caller.principal.check(O::SCOPES)?;
+        }
         if O::READS_OWN_WRITES {
             self.store().catch_up().await?;
         }

@@ -40,7 +40,7 @@ pub(crate) fn on_postgres(subcommand: &str, url: &str) -> Command {
 }
 
 /// The command of a subcommand on the store of servers with this data directory.
-fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = match store_under_test() {
         "sqlite" => embedded_command(subcommand, directory),
         _ => on_postgres(subcommand, &Postgres::shared().database_for(directory)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::token::{self, RANDOM_BYTES};
@@ -101,43 +101,48 @@ impl Issuer {
 }
 
 /// A key as lists and answers show it: its secrets are not part of it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyView {
     /// The key.
-    key_id: String,
+    pub key_id: String,
     /// What people call it.
-    name: Option<String>,
+    pub name: Option<String>,
     /// The tenant; `*`: every tenant.
-    tenant_id: String,
+    pub tenant_id: String,
     /// The actors that its holder may be.
-    actors: IdPatterns,
+    pub actors: IdPatterns,
     /// The rooms in which it counts.
-    rooms: IdPatterns,
+    pub rooms: IdPatterns,
     /// What it allows.
-    scopes: Vec<Scope>,
+    pub scopes: Vec<Scope>,
     /// How many of its secrets count or will expire: two while it is rotated.
-    secrets: usize,
+    pub secrets: usize,
     /// Until when it counts.
-    expires_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// When it was revoked.
-    disabled_at: Option<Timestamp>,
+    pub disabled_at: Option<Timestamp>,
     /// When it was last used, to the minute.
-    last_used_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
     /// When it was made.
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     /// The id of the key that made it; `root` for the shared token, `cli` for the command line.
-    created_by: String,
+    pub created_by: String,
 }
 
 impl ApiKeyView {
+    /// Stands for every tenant.
+    pub(super) const ANY_TENANT: &str = "*";
+
     /// The view of a key.
     pub fn of(key: &ApiKey, last_used: Option<&KeyUse>, now: Timestamp) -> Self {
         let key = key.clone();
         let counts = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
         Self {
             secrets: key.secrets.iter().filter(counts).count(),
-            tenant_id: key.tenant_id.map_or_else(|| "*".to_owned(), |tenant| tenant.as_str().to_owned()),
+            tenant_id: key
+                .tenant_id
+                .map_or_else(|| Self::ANY_TENANT.to_owned(), |tenant| tenant.as_str().to_owned()),
             key_id: key.key_id,
             name: key.name,
             actors: key.actors,

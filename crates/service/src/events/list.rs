@@ -67,6 +67,8 @@ impl Operation for ListEvents {
 
     const SCOPES: &'static [Scope] = &[Scope::Listen];
 
+    const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
+
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let cursor = self.events.position.cursor;
         let filter = self.events.readable(call).await?;
@@ -148,6 +150,8 @@ impl Operation for ReadTimeline {
     type Output = EventList<TimelineEnd>;
 
     const SCOPES: &'static [Scope] = &[Scope::Listen];
+
+    const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
         let Self { mut events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;

@@ -1,19 +1,21 @@
 //! Long poll: the next events, as soon as there are any.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError,
+    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError, Record,
     STREAM_CURSOR, Sequence,
 };
-use agentcafe_domain::keys::Scope;
+use agentcafe_domain::keys::{ApiKey, Scope};
 use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
 use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::follow::CHECK_ACCESS_EVERY;
 use super::{filter, sequence_of};
 use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
@@ -148,9 +150,11 @@ async fn wait(
     if !page.events.is_empty() {
         return Ok(EventPage { scanned_to: follower.scanned_to(), ..page });
     }
+    let _slot = call.service.open_by_key.take(&call.caller.principal)?;
     let waited = tokio::select! {
         () = call.service.engine.stopping.cancelled() => None,
         waited = tokio::time::timeout(timeout, follower.next(limit)) => waited.ok(),
+        ended = key_ended(call) => return Err(ended),
     };
     let events = waited.transpose()?.map_or_else(Vec::new, |page| page.events);
     if events.is_empty() {
@@ -158,4 +162,20 @@ async fn wait(
         follower.has_more();
     }
     Ok(EventPage { events, scanned_to: follower.scanned_to() })
+}
+
+/// Waits until the caller's key counts no more. Without a key, for ever.
+async fn key_ended(call: &Call<'_>) -> OperationError {
+    let Call { service, caller, .. } = call;
+    if caller.principal.binding().is_none() {
+        return pending().await;
+    }
+    let mut changes = service.store().changed(ApiKey::TABLE);
+    loop {
+        // The store outlives its polls, and holds the sender. A key expires without a change.
+        let _ = tokio::time::timeout(CHECK_ACCESS_EVERY, changes.changed()).await;
+        if let Err(error) = service.require_live(&caller.principal).await {
+            return error;
+        }
+    }
 }

@@ -33,6 +33,12 @@ impl AuthMode {
     /// The names of the modes that can be set.
     pub const NAMES: [(&str, Self); 3] =
         [("shared", Self::Shared), ("both", Self::Both), ("keys", Self::Keys)];
+
+    /// Its name, for people.
+    pub fn description(self) -> &'static str {
+        let named = Self::NAMES.iter().find(|(_, mode)| *mode == self);
+        named.map_or("shared, or both once there is an API key", |(name, _)| name)
+    }
 }
 
 /// How callers authenticate.
@@ -109,6 +115,6 @@ impl Service {
     }
 }
 
-fn unauthorized() -> OperationError {
+pub(super) fn unauthorized() -> OperationError {
     DomainError::new(Code::Unauthorized).into()
 }
