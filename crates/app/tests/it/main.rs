@@ -58,6 +58,7 @@ mod objects;
 mod openapi;
 mod operations_guide;
 mod operators;
+mod owners;
 mod payment;
 mod permissions;
 mod pinned_context;
