@@ -67,6 +67,7 @@ mod objects;
 mod openapi;
 mod operations_guide;
 mod operators;
+mod owners;
 mod payment;
 mod permissions;
 mod pinned_context;
