@@ -13,7 +13,7 @@ use agentcafe_engine::redis::Redis;
 use agentcafe_engine::{Engine, sweeps, unread};
 use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
-use agentcafe_service::keys::AuthMode;
+use agentcafe_service::AuthMode;
 use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
 use anyhow::Context;
 use tokio::net::TcpListener;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use agentcafe_client::{ApiClient, Method, Query, RequestError};
 use agentcafe_domain::kernel::{Clock, Code, DomainError, IdSource, OperationError};
 use agentcafe_domain::keys::tickets::{KeyIdentity, StreamUrl};
-use agentcafe_domain::keys::token::Token as KeyToken;
+use agentcafe_domain::keys::token::{SecretHash, Token as KeyToken};
 use agentcafe_domain::keys::{KeyHolder, Principal};
 use agentcafe_http::{Authenticator, Credentials, Token};
 use futures_util::FutureExt;
@@ -49,11 +49,13 @@ pub(crate) struct Clients {
     is_closed: AtomicBool,
     clock: Arc<dyn Clock>,
     ids: Arc<Mutex<Box<dyn IdSource>>>,
-    /// By the hash of the secret and the id of the key.
-    known: Mutex<HashMap<([u8; 32], String), KnownToken>>,
+    known: Mutex<HashMap<TokenId, KnownToken>>,
     requests: Semaphore,
     pub(crate) open_keys: Arc<OpenKeys>,
 }
+
+/// The hash of a secret, and the id of its key.
+type TokenId = (SecretHash, String);
 
 #[derive(Clone)]
 struct KnownToken {
@@ -119,7 +121,7 @@ impl Clients {
     }
 
     /// What the API has just said about a token.
-    fn known(&self, id: &([u8; 32], String)) -> Option<Result<Principal, OperationError>> {
+    fn known(&self, id: &TokenId) -> Option<Result<Principal, OperationError>> {
         let known = self.known.lock().get(id).cloned()?;
         let is_new = self.clock.stopwatch().saturating_sub(known.asked_at) < ASK_EVERY;
         is_new.then(|| known.holder.map(Principal::Key).ok_or_else(unauthorized))
@@ -172,7 +174,10 @@ impl Clients {
             let live: LiveKeys = serde_json::from_value(answer["data"].take())
                 .map_err(|error| RequestError::Unavailable(error.to_string()))?;
             let ended: Vec<_> = ids.iter().filter(|id| !live.live_key_ids.contains(id)).cloned().collect();
-            self.open_keys.end(&ended, Code::Unauthorized);
+            if !ended.is_empty() {
+                self.known.lock().retain(|(_, key_id), _| !ended.contains(key_id));
+                self.open_keys.end(&ended, Code::Unauthorized);
+            }
         }
         Ok(())
     }

@@ -20,11 +20,8 @@ use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod authentication;
-pub(crate) mod open;
-pub(crate) mod ring;
 mod tickets;
 
-pub use authentication::{AuthMode, Authentication};
 pub use tickets::{IssueTicket, RedeemTicket};
 
 record_list! {

@@ -14,10 +14,10 @@ use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
+use crate::auth_mode::Authentication;
 use crate::caller::Caller;
-use crate::keys::Authentication;
-use crate::keys::open::OpenByKey;
-use crate::keys::ring::KeyRing;
+use crate::key_ring::KeyRing;
+use crate::open_by_key::OpenByKey;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.

@@ -14,7 +14,7 @@ use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::DEFAULT_STUB_PROOF;
 use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_load::target::Target;
-use agentcafe_service::keys::AuthMode;
+use agentcafe_service::AuthMode;
 use ipnet::IpNet;
 use reqwest::Url;
 

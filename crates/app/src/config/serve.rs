@@ -15,8 +15,7 @@ use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_domain::webhooks::target::WebhookRules;
 use agentcafe_http::{BrowserPolicy, Token};
 use agentcafe_redis::Keys;
-use agentcafe_service::ServiceSettings;
-use agentcafe_service::keys::{AuthMode, Authentication};
+use agentcafe_service::{AuthMode, Authentication, ServiceSettings};
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::catalogue::*;

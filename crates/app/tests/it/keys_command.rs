@@ -83,7 +83,7 @@ async fn keys_command_creates_the_first_key_in_the_store() {
     let server = launch().data_dir(directory.path()).start().await;
     assert_eq!(server.client().get("/v1/bootstrap").await.status, 401, "there are keys");
     let bootstrap = with_key(&server, &nova).get("/v1/bootstrap").await;
-    assert_eq!(bootstrap.data()["tenantId"], "acme", "{}", bootstrap.text);
+    assert_eq!(bootstrap.data()["discovery"]["rooms"][0]["tenantId"], "acme", "{}", bootstrap.text);
     if store_under_test() == "sqlite" {
         let busy = on_store(directory.path(), &["list"]);
         assert!(!busy.status.success() && stderr(&busy).contains("--url"), "{}", stderr(&busy));

@@ -144,3 +144,30 @@ async fn ticket_fields_are_validated() {
     assert_eq!(refused.error(403, "ERR_FORBIDDEN")["scope"], "follow");
     let _ = root.act("/v1/tickets/redeem", redeem).await.error(404, "ERR_NOT_FOUND");
 }
+
+/// What it is bound to, without its secrets. The shared token is bound to nothing.
+#[tokio::test]
+async fn own_key_is_shown_to_every_caller() {
+    let (_server, root, listener) = cafe_with_listener().await;
+    let own = listener.client.get("/v1/keys/self").await;
+    let key = &own.data()["key"];
+    assert_eq!((&key["keyId"], &key["tenantId"]), (&json!(listener.id), &json!("default")));
+    assert_eq!((&key["rooms"], &key["scopes"]), (&json!(["main"]), &json!(["listen"])));
+    assert!(!own.text.contains(&listener.token[20..]), "{}", own.text);
+    assert_eq!(root.get("/v1/keys/self").await.data(), &json!({ "key": null }));
+}
+
+#[tokio::test]
+async fn live_keys_are_those_of_the_callers_tenant() {
+    let (_server, root, listener) = cafe_with_listener().await;
+    let service = root.make_key(json!({ "kind": "service" })).await;
+    let foreign = root.make_key(json!({ "kind": "viewer", "tenantId": "acme" })).await;
+    let revoked = root.make_key(json!({ "kind": "viewer" })).await;
+    let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", revoked.id)).key("revoke");
+    assert_eq!(revoke.send().await.status, 200);
+    let ids = [&listener.id, &foreign.id, &revoked.id].map(String::as_str).join(",");
+    let path = format!("/v1/keys/live?keyIds={ids},nobody");
+    assert_eq!(service.client.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id] }));
+    assert_eq!(root.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id, foreign.id] }));
+    assert_eq!(listener.client.get(&path).await.error(403, "ERR_FORBIDDEN")["scope"], "follow");
+}

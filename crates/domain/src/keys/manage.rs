@@ -234,8 +234,12 @@ impl Draft {
     fn read(fields: &Fields, issuer: &Issuer) -> Result<Self, DomainError> {
         let name = fields.filled_text(NAME)?;
         let kind = fields.text_choice(KIND, &Kind::NAMES)?;
-        let scopes = scopes(fields, kind)?;
-        let tenant = match fields.trimmed_text(TENANT_ID)?.as_deref() {
+        let scopes = scopes(fields, kind);
+        // Read before any of them is refused: the description of the API lists what was read.
+        let (tenant, actors) = (fields.trimmed_text(TENANT_ID), fields.texts(ACTORS));
+        let (rooms, expires_at) = (fields.texts(ROOMS), fields.timestamp(EXPIRES_AT));
+        let scopes = scopes?;
+        let tenant = match tenant?.as_deref() {
             None => Some(issuer.tenant().cloned().unwrap_or_default()),
             Some("*")
                 if scopes
@@ -254,10 +258,10 @@ impl Draft {
         Ok(Self {
             name,
             tenant,
-            actors: actors(fields, &scopes)?,
-            rooms: rooms(fields, kind)?,
+            actors: actors_of(actors?, &scopes)?,
+            rooms: rooms_of(rooms?, kind)?,
             scopes,
-            expires_at: fields.timestamp(EXPIRES_AT)?,
+            expires_at: expires_at?,
         })
     }
 }
@@ -277,11 +281,11 @@ fn scopes(fields: &Fields, kind: Option<Kind>) -> Result<Vec<Scope>, DomainError
 }
 
 /// The actors of a key: whoever acts is somebody.
-fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> {
+fn actors_of(given: Option<Vec<String>>, scopes: &[Scope]) -> Result<IdPatterns, DomainError> {
     let is_admin = scopes.contains(&Scope::Admin);
     let acts = !is_admin
         && scopes.iter().any(|scope| ![Scope::Listen, Scope::Follow, Scope::Observe].contains(scope));
-    let given = match fields.texts(ACTORS)? {
+    let given = match given {
         Some(given) => given,
         None if acts => return Err(ACTORS.missing()),
         None if is_admin => return Ok(IdPatterns::any()),
@@ -299,8 +303,8 @@ fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> 
 }
 
 /// The rooms of a key.
-fn rooms(fields: &Fields, kind: Option<Kind>) -> Result<IdPatterns, DomainError> {
-    match fields.texts(ROOMS)? {
+fn rooms_of(given: Option<Vec<String>>, kind: Option<Kind>) -> Result<IdPatterns, DomainError> {
+    match given {
         Some(given) if !given.is_empty() => patterns(ROOMS, given),
         None if kind != Some(Kind::Guest) => Ok(IdPatterns::any()),
         _ => Err(ROOMS.missing()),

@@ -49,8 +49,9 @@ pub struct StreamUrl {
 
 impl StreamUrl {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let path = fields.one_of(PATH, &PATHS)?.to_owned();
-        Ok(Self { path, query: parameters(fields.object(QUERY)?.unwrap_or_default())? })
+        // Both are read before one is refused: the description of the API lists what was read.
+        let (path, query) = (fields.required_choice(PATH, &PATHS, Code::InvalidEnum), fields.object(QUERY));
+        Ok(Self { path: path?.to_owned(), query: parameters(query?.unwrap_or_default())? })
     }
 }
 
@@ -94,6 +95,11 @@ impl Record for Ticket {
 
 fn key_of(ticket_hash: &str) -> Key {
     vec![ticket_hash.into()]
+}
+
+/// The record key of the ticket with this text.
+pub fn ticket_key(ticket: &str) -> Key {
+    key_of(&hash(ticket))
 }
 
 fn hash(ticket: &str) -> String {
@@ -168,9 +174,10 @@ impl RedeemTicket {
 
     /// Reads the body, for a server of streams that came in as this principal.
     pub fn read(fields: &Fields, server: &Principal) -> Self {
-        let ticket = || Ok((hash(&fields.required_text(TICKET)?), StreamUrl::read(fields)?));
+        let (ticket, opens) = (fields.required_text(TICKET), StreamUrl::read(fields));
+        let ticket = ticket.and_then(|ticket| Ok((hash(&ticket), opens?)));
         let tenant = server.binding().and_then(|binding| binding.tenant.clone());
-        Self { ticket: ticket(), tenant }
+        Self { ticket, tenant }
     }
 
     fn owner(&self, ctx: &CommandContext<'_>, ticket: &Ticket) -> Result<KeyIdentity, CommandError> {

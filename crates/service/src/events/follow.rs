@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::filter;
-use crate::keys::open::OpenSlot;
+use crate::open_by_key::OpenSlot;
 use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;

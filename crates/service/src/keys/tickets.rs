@@ -5,13 +5,14 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::{DomainError, OperationError, Rules};
 use agentcafe_domain::keys::tickets::{
     IssueTicket as IssueTicketCommand, IssueTicketResponse, KeyIdentity, RedeemTicket as RedeemTicketCommand,
-    StreamUrl,
+    StreamUrl, Ticket, ticket_key,
 };
 use agentcafe_domain::keys::token::RANDOM_BYTES;
 use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_store::Failure;
 
 use super::authentication::unauthorized;
+use crate::auth_mode::AuthMode;
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Prepared, Subject};
 use crate::service::Service;
 
@@ -84,6 +85,11 @@ impl Service {
         ticket: &str,
         opens: StreamUrl,
     ) -> Result<Principal, OperationError> {
+        // Read first, so that made-up tickets do not occupy the writer.
+        let exists = self.store().get::<Ticket>(ticket_key(ticket)).await?.is_some();
+        if !exists {
+            return Err(unauthorized());
+        }
         let redeem = Arc::new(RedeemTicketCommand::new(ticket, opens));
         let reply = self.engine.execute_in_background(redeem).await.map_err(|failure| match failure {
             Failure::Refused(_) => unauthorized(),
@@ -91,7 +97,10 @@ impl Service {
         })?;
         let owner: KeyIdentity =
             serde_json::from_slice(&reply.data).map_err(|_| OperationError::internal())?;
-        let Some(key) = owner.key else { return Ok(Principal::Shared) };
+        let Some(key) = owner.key else {
+            let takes_shared = self.settings.authentication.mode != AuthMode::Keys;
+            return if takes_shared { Ok(Principal::Shared) } else { Err(unauthorized()) };
+        };
         let holder = self.keys.get(&key.key_id).await?.ok_or_else(unauthorized)?;
         Ok(Principal::Key(holder))
     }
