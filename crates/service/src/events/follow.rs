@@ -89,7 +89,8 @@ impl Subscriber for LogSubscriber {
 impl Operation for FollowEvents {
     type Output = FollowedEvents;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 

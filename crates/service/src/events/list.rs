@@ -65,7 +65,8 @@ parameters! {
 impl Operation for ListEvents {
     type Output = EventList<PageEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
@@ -104,7 +105,8 @@ parameters! {
 impl Operation for ListMentions {
     type Output = EventList<PageEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.position.cursor.unwrap_or(Sequence::START);
@@ -149,7 +151,8 @@ pub struct TimelineEnd {
 impl Operation for ReadTimeline {
     type Output = EventList<TimelineEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 

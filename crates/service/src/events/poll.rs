@@ -91,7 +91,8 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
 impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
         let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, mut listener } =
@@ -99,6 +100,8 @@ impl Operation for PollEvents {
         if call.caller.transport.is_probe {
             (timeout_ms, listener) = (0, None);
         }
+        // Showing oneself as present is an act, for which reading is not enough.
+        listener = listener.filter(|_| call.caller.principal.check(&[Scope::Act]).is_ok());
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
