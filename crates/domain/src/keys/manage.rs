@@ -332,7 +332,8 @@ impl CreateKey {
 
 impl Command for CreateKey {
     fn reads(&self) -> Vec<Query> {
-        Vec::new()
+        let Ok(Draft { tenant: Some(tenant), actors, .. }) = &self.draft else { return Vec::new() };
+        named_actors(actors).map(|actor| actors::read(tenant, &actor)).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -363,11 +364,12 @@ impl Command for CreateKey {
 /// Makes the actors of a key known in its tenant, so that nobody else joins under a name that looks like one of them.
 fn register_actors(ctx: &mut CommandContext<'_>, key: &ApiKey) -> Result<(), CommandError> {
     let Some(tenant) = &key.tenant_id else { return Ok(()) };
-    for id in key.actors.exact() {
-        let actor = ActorId::parse(id).expect("the actors of a key are ids");
-        actors::register(ctx, tenant, &actor, ACTORS.name)?;
-    }
-    Ok(())
+    named_actors(&key.actors).try_for_each(|actor| actors::register(ctx, tenant, &actor, ACTORS.name))
+}
+
+/// The actors that a key names by their ids.
+fn named_actors(actors: &IdPatterns) -> impl Iterator<Item = ActorId> {
+    actors.exact().map(|id| ActorId::parse(id).expect("the actors of a key are ids"))
 }
 
 /// What is done with a key that exists.

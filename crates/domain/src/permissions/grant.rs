@@ -170,7 +170,11 @@ impl GrantPermission {
 
 impl Command for GrantPermission {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Permission>(self.actor.key())]
+        // Without an actor's API key, the operator is seldom looked at.
+        let operator = self.operator.as_ref().filter(|_| self.authority < Authority::Admin);
+        let operator =
+            operator.map(|operator| Query::one::<Permission>(self.actor.with_actor(operator).key()));
+        std::iter::once(Query::one::<Permission>(self.actor.key())).chain(operator).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
