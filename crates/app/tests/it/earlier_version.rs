@@ -83,11 +83,18 @@ async fn assert_records_have_no_owner(client: &Client) {
     }
 }
 
+/// Nobody joins under a name that looks like that of an actor who was there before.
+pub(crate) async fn assert_names_are_taken(client: &Client) {
+    let entered = client.act("/v1/commands/enter", json!({ "actorId": "N\u{43e}va" })).await;
+    assert_eq!(entered.error(400, "ERR_VALIDATION")["looksLike"], "Nova");
+}
+
 async fn assert_opens(launch: Launch, store: &str) {
     let server = launch.start().await;
     let client = server.client();
     assert_keys_replay(&client, store).await;
     assert_log_continues(&client, store).await;
+    assert_names_are_taken(&client).await;
     assert_records_have_no_owner(&client).await;
 }
 
