@@ -12,7 +12,7 @@ RUN apt-get update \
     && useradd --system --create-home --home-dir /data agentcafe
 COPY --from=build /source/target/release/agentcafe /usr/local/bin/agentcafe
 USER agentcafe
-# Reachable through published ports, so that it starts only with an API_AUTH_TOKEN of at least 16 bytes:
+# Reachable through published ports, so that it starts only with AUTH_MODE=keys or an API_AUTH_TOKEN of at least 16 bytes:
 # docker run -e API_AUTH_TOKEN="$(openssl rand -hex 32)" -p 127.0.0.1:3850:3850 agentcafe
 ENV AGENTCAFE_DATA_DIR=/data API_HOST=0.0.0.0
 VOLUME /data

@@ -6,7 +6,8 @@ use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
 use agentcafe_http::{
-    Authenticator, BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, SharedCounters, Token,
+    Authenticator, BrowserPolicy, Credentials, HttpMetrics, Middleware, RateLimiter, RouteTraits,
+    SharedCounters, Token,
 };
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
@@ -21,8 +22,10 @@ pub struct ApiSettings {
     pub token: Token,
     /// Which host names the API answers to, and which web pages may use it.
     pub browsers: BrowserPolicy,
-    /// Requests per minute, client and route; 0: no limit.
+    /// Requests per minute, address and route, without API keys; 0: no limit.
     pub rate_limit_per_min: u64,
+    /// Requests per minute, API key and route; 0: no limit.
+    pub key_rate_limit_per_min: u64,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The settings of the service behind the API.
@@ -50,17 +53,20 @@ impl App {
     /// The middleware, which finds the traits of routes with a function.
     pub(crate) fn middleware(&self, routes: fn(&str) -> Option<RouteTraits>) -> Middleware {
         let engine = Arc::clone(self.service.engine());
-        let shared = engine.redis.as_ref().map(|redis| SharedCounters {
-            connection: Arc::clone(&redis.connection),
-            keys: redis.keys.clone(),
-            fallbacks: redis.metrics.own_limits.clone(),
-        });
+        let shared = || {
+            engine.redis.as_ref().map(|redis| SharedCounters {
+                connection: Arc::clone(&redis.connection),
+                keys: redis.keys.clone(),
+                fallbacks: redis.metrics.own_limits.clone(),
+            })
+        };
         Middleware {
             routes,
             authenticator: Arc::new(KeyAuthenticator(Arc::clone(&self.service))),
             token_param: self.settings.token.query_param.clone(),
             browsers: self.settings.browsers.clone(),
-            limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared),
+            limiter: RateLimiter::new(self.settings.rate_limit_per_min, shared()),
+            key_limiter: RateLimiter::new(self.settings.key_rate_limit_per_min, shared()),
             trusted_proxies: self.settings.trusted_proxies.clone(),
             clock: Arc::clone(&engine.clock),
             fresh_id: Box::new(move || engine.fresh_id()),
@@ -73,12 +79,17 @@ impl App {
 struct KeyAuthenticator(Arc<Service>);
 
 impl Authenticator for KeyAuthenticator {
-    fn authenticate<'a>(
-        &'a self,
-        token: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Principal, OperationError>> {
-        self.0.authenticate(token).boxed()
+    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>> {
+        async move {
+            match credentials {
+                Credentials::Missing => self.0.authenticate(None).await,
+                Credentials::Token(token) => self.0.authenticate(Some(&token)).await,
+                Credentials::Ticket(ticket, opens) => self.0.authenticate_ticket(&ticket, opens).await,
+            }
+        }
+        .boxed()
     }
+
     fn is_open(&self) -> bool {
         self.0.is_open()
     }

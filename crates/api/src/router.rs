@@ -14,35 +14,37 @@ use agentcafe_domain::presence::Heartbeat;
 use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
 use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
-use agentcafe_domain::reactions::CreateReaction;
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::rooms::upsert::UpsertRoom;
 use agentcafe_domain::tables::change::UpdateTableSession;
 use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
-use agentcafe_domain::webhooks::replay::ReplayDelivery;
 use agentcafe_http::outgoing::MAX_PAGES;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
 use agentcafe_service::inbox::ListInbox;
-use agentcafe_service::keys::{CreateKey, GetKey, ListKeys, RevokeKey, RotateKey, UpdateKey};
+use agentcafe_service::keys::{
+    CreateKey, FilterLiveKeys, GetKey, GetOwnKey, IssueTicket, ListKeys, RedeemTicket, RevokeKey, RotateKey,
+    UpdateKey,
+};
 use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
 use agentcafe_service::presence::{ListPresence, ReadLastSeen};
 use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
-use agentcafe_service::reactions::{GetReaction, ListReactions, RemoveReaction, UpdateReaction};
+use agentcafe_service::reactions::{
+    CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
+};
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
-use agentcafe_service::system::Health;
 use agentcafe_service::tables::{GetSession, ListSessions};
 use agentcafe_service::tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask};
 use agentcafe_service::traces::GetTrace;
 use agentcafe_service::webhooks::{
     ChangeSubscription, CreateSubscription, GetSubscription, ListDeliveries, ListDlq, ListSubscriptions,
-    RemoveSubscription,
+    RemoveSubscription, ReplayDelivery,
 };
 use axum::Router;
 use axum::extract::{Request, State};
@@ -56,7 +58,7 @@ use crate::bootstrap::BootstrapAnswer;
 use crate::openapi;
 use crate::request;
 use crate::route::{ResponseKind, Route, schema_of};
-use crate::system;
+use crate::system::{self, HealthAnswer};
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
@@ -71,7 +73,7 @@ pub(crate) fn table() -> Vec<Route> {
     let [health, live, ready, metrics, document] = OPERATIONS;
     let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<Health>)),
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<HealthAnswer>)),
         Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
         Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Flag("ready")),
         Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
@@ -95,10 +97,14 @@ pub(crate) fn table() -> Vec<Route> {
         Route::delete::<DeleteProfile>("/v1/profiles/{actorId}", "Profiles", "Delete a profile"),
         Route::read::<ListKeys>("/v1/keys", "Keys", "API keys"),
         Route::post::<CreateKey>(&[201], "/v1/keys", "Keys", "Create an API key; only this response shows it"),
+        Route::read::<GetOwnKey>("/v1/keys/self", "Keys", "The API key of the request, and what it is bound to"),
+        Route::read::<FilterLiveKeys>("/v1/keys/live", "Keys", "Which of these API keys count, for servers of streams"),
         Route::read::<GetKey>("/v1/keys/{keyId}", "Keys", "An API key, without its secret"),
         Route::patch::<UpdateKey>("/v1/keys/{keyId}", "Keys", "Change the name or the end of a key"),
         Route::post::<RotateKey>(&[200], "/v1/keys/{keyId}/rotate", "Keys", "Give a key a new secret"),
         Route::delete::<RevokeKey>("/v1/keys/{keyId}", "Keys", "Revoke a key"),
+        Route::post::<IssueTicket>(&[201], "/v1/tickets", "Keys", "Get a ticket with which a browser opens one stream"),
+        Route::post::<RedeemTicket>(&[200], "/v1/tickets/redeem", "Keys", "Use a ticket up, for servers of streams"),
 
         Route::read::<ListPermissions>("/v1/permissions", "Permissions", "Who may do what in a room"),
         Route::post::<GrantPermission>(&[200], "/v1/permissions", "Permissions", "Grant capabilities, or revoke them"),
@@ -207,6 +213,7 @@ fn traits(path: &str) -> Option<RouteTraits> {
             template,
             is_limited: !OPERATIONS.contains(&template),
             is_public: OPERATIONS[..3].contains(&template),
+            takes_tickets: [STREAM, STREAM_ALIAS, SOCKET].contains(&template),
             stays_open: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
         };
         table().into_iter().map(|route| (route.path, traits_of(route.path))).collect()

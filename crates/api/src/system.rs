@@ -3,18 +3,40 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Code, DomainError};
-use agentcafe_http::{ApiError, answer};
+use agentcafe_domain::keys::{Principal, Scope};
+use agentcafe_http::{ApiError, answer, may_observe};
+use agentcafe_service::system::Health;
+use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Extensions, StatusCode};
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::to_vec;
 
 use crate::app::App;
 
+/// The health document: for strangers only that there is one.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum HealthAnswer {
+    /// For callers who may observe.
+    Whole(Box<Health>),
+    /// For others.
+    Short {
+        /// The process is healthy.
+        ok: bool,
+    },
+}
+
 /// `GET /healthz`: the one success without `data`.
-pub(crate) async fn health(State(app): State<Arc<App>>) -> Response {
-    let document = to_vec(&app.service.health()).expect("a document has text keys and finite numbers");
+pub(crate) async fn health(State(app): State<Arc<App>>, extensions: Extensions) -> Response {
+    let answer = if may_observe(&extensions) {
+        HealthAnswer::Whole(Box::new(app.service.health()))
+    } else {
+        HealthAnswer::Short { ok: true }
+    };
+    let document = to_vec(&answer).expect("a document has text keys and finite numbers");
     answer::json(StatusCode::OK, document)
 }
 
@@ -34,14 +56,22 @@ struct Ready {
 }
 
 /// `GET /readyz`: the store takes writes, and no follower is stuck.
-pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    app.service.check_readiness().await?;
-    Ok(answer::read(&Ready { ready: true, clock_ahead_ms: app.service.clock_ahead_ms() }))
+pub(crate) async fn ready(State(app): State<Arc<App>>, extensions: Extensions) -> Result<Response, ApiError> {
+    match app.service.check_readiness().await {
+        Ok(()) => Ok(answer::read(&Ready { ready: true, clock_ahead_ms: app.service.clock_ahead_ms() })),
+        Err(error) if may_observe(&extensions) => Err(error.into()),
+        // The reasons are not for strangers.
+        Err(_) => Err(ApiError::unavailable("not ready")),
+    }
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    answer::metrics(app.service.engine().metrics_page())
+pub(crate) async fn metrics(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Principal>,
+) -> Result<Response, ApiError> {
+    caller.check(&[Scope::Observe])?;
+    Ok(answer::metrics(app.service.engine().metrics_page()))
 }
 
 /// `GET /v1/traces/`: looks up the empty id.

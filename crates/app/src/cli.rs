@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config;
 
+pub(crate) mod keys;
 pub(crate) mod load;
 
 const SETTINGS_HINT: &str = "--help lists the settings, `agentcafe config` shows their values.";
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Verify(VerifyOptions),
     /// Give the log of a restored store a new id, so that clients learn that it may lack events.
     NewEpoch(NewEpochOptions),
+    /// Create, list, rotate and revoke API keys: of a running server, or in the store.
+    Keys(keys::KeysOptions),
     /// Migrate the schema of the PostgreSQL database in `DATABASE_URL` to this version.
     Migrate(MigrateOptions),
     /// Load test a running server: latency, errors, throughput, lost events.

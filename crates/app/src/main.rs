@@ -5,6 +5,7 @@ mod config;
 mod drill;
 mod export;
 mod import;
+mod keys;
 mod load;
 mod migrate;
 mod new_epoch;
@@ -60,6 +61,7 @@ fn run(command: Command, config_file: Option<PathBuf>) -> anyhow::Result<()> {
         Command::Import(options) => import::run(options, &warned("import")?),
         Command::Verify(options) => verify::run(options, &warned("verify")?),
         Command::NewEpoch(options) => new_epoch::run(options, &warned("new-epoch")?),
+        Command::Keys(options) => keys::run(options, &warned("keys")?),
         Command::Migrate(options) => migrate::run(options, &warned("migrate")?),
         Command::Load(options) => load::run(options, &sources("load")?),
         Command::Drill(options) => drill::run(options, &warned("drill")?),

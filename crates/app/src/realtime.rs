@@ -51,7 +51,7 @@ pub(crate) async fn serve(
     }
     let mut settings = config.settings.clone();
     if let (Some(near), false) = (near, config.has_source) {
-        settings.source = ApiClient::new(&format!("http://{near}"), settings.token.required.as_deref())?;
+        settings.source = ApiClient::new(&format!("http://{near}"), config.source_token.as_deref())?;
     }
     settings.replay_store = redis.map(|redis| ReplayStore::new(redis, config.keys.clone()));
     let clock = SteadyClock::starting_now(Arc::new(SystemClock::of_this_boot()));

@@ -13,6 +13,7 @@ use agentcafe_engine::redis::Redis;
 use agentcafe_engine::{Engine, clock_anchor, sweeps, unread};
 use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
+use agentcafe_service::AuthMode;
 use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -150,9 +151,15 @@ fn log_startup(address: SocketAddr, config: &ServeConfig) {
         StoreLocation::Directory(directory) => directory.display().to_string(),
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    tracing::info!(data, "listening on http://{address}");
-    let token = if config.api.token.required.is_some() { " -H \"x-api-key: $API_AUTH_TOKEN\"" } else { "" };
-    tracing::info!("try: curl{token} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
-    let token = if config.api.token.required.is_some() { "AGENTCAFE_TOKEN=$API_AUTH_TOKEN " } else { "" };
+    let auth = config.api.service.authentication.mode.description();
+    tracing::info!(data, auth, "listening on http://{address}");
+    let token = match (config.api.service.authentication.mode, &config.api.token.required) {
+        (AuthMode::Keys, _) => Some("$AGENTCAFE_TOKEN"),
+        (_, Some(_)) => Some("$API_AUTH_TOKEN"),
+        (_, None) => None,
+    };
+    let header = token.map_or_else(String::new, |token| format!(" -H \"x-api-key: {token}\""));
+    tracing::info!("try: curl{header} 'http://{reachable}/v1/bootstrap?actorId=Nova'");
+    let token = token.map_or_else(String::new, |token| format!("AGENTCAFE_TOKEN={token} "));
     tracing::info!("or watch the room: {token}agentcafe tail main --url http://{reachable}");
 }

@@ -8,7 +8,7 @@ use crate::config::Sources;
 mod colour;
 mod feed;
 mod line;
-mod sanitize;
+pub(crate) mod sanitize;
 mod terminal;
 
 use feed::Feed;

@@ -4,11 +4,12 @@ use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 
 /// The path of the event stream.
 pub const EVENT_STREAM_PATH: &str = "/v1/streams/market-events";
+const API_KEY: &str = "x-api-key";
 /// How long the headers of a response, or a whole short response, may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Query parameters of a stream's address that are ignored: the client sets them.
@@ -23,6 +24,7 @@ pub struct ApiClient {
     http: Client,
     base: Url,
     stream: Url,
+    has_token: bool,
 }
 
 /// Why an address or a token cannot be used.
@@ -54,9 +56,12 @@ pub enum RequestError {
     /// The token is missing or wrong.
     #[error("the token is not accepted")]
     Unauthorized,
-    /// The server has no event stream at this address.
+    /// The server has an event stream of another kind at this address.
     #[error("there is no event stream ({0})")]
     NoEventStream(String),
+    /// The server has nothing at this address.
+    #[error("{0}")]
+    NotFound(String),
     /// The server rejected the request for another reason.
     #[error("{0}")]
     Rejected(String),
@@ -69,7 +74,7 @@ impl ApiClient {
     /// When the address or the token cannot be used.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
         let (base, stream) = api_and_stream(&server_url(address)?, false);
-        Ok(Self { http: http_client(token)?, base, stream })
+        Ok(Self { http: http_client(token)?, base, stream, has_token: token.is_some() })
     }
 
     /// As [`ApiClient::new`], but an address with any other path is that of the event stream.
@@ -78,13 +83,19 @@ impl ApiClient {
     /// When the address or the token cannot be used.
     pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
         let (base, stream) = api_and_stream(&server_url(address)?, true);
-        Ok(Self { http: http_client(token)?, base, stream })
+        Ok(Self { http: http_client(token)?, base, stream, has_token: token.is_some() })
     }
 
     /// The address for people; without the query, which may hold a token.
     #[must_use]
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Whether its requests carry a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.has_token
     }
 
     /// Requests a path. The response is a success, and its body is still to be read.
@@ -104,9 +115,37 @@ impl ApiClient {
         within_timeout(response.json()).await
     }
 
+    /// As [`ApiClient::get_json`], with another token than that of the client.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the request fails.
+    pub async fn get_json_as(&self, path: &str, token: &str) -> Result<Value, RequestError> {
+        let response = success(self.http.get(join(&self.base, path)).header(API_KEY, token)).await?;
+        within_timeout(response.json()).await
+    }
+
+    /// Sends a request that takes effect once under its idempotency key, and reads the response.
+    ///
+    /// # Errors
+    /// [`RequestError`] when the request fails.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        idempotency_key: &str,
+        body: &Value,
+    ) -> Result<Value, RequestError> {
+        let request = self.http.request(method, join(&self.base, path)).json(body);
+        let response = success(request.header("idempotency-key", idempotency_key)).await?;
+        within_timeout(response.json()).await
+    }
+
     /// Opens the event stream.
     pub(crate) async fn open_stream(&self, query: &Query) -> Result<Response, RequestError> {
-        let response = self.request(self.stream.clone(), query).await?;
+        let response = self.request(self.stream.clone(), query).await.map_err(|error| match error {
+            RequestError::NotFound(why) => RequestError::NoEventStream(why),
+            other => other,
+        })?;
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if content_type.is_some_and(|text| text.starts_with("text/event-stream")) {
             return Ok(response);
@@ -116,9 +155,14 @@ impl ApiClient {
 
     async fn request(&self, mut url: Url, query: &Query) -> Result<Response, RequestError> {
         url.query_pairs_mut().extend_pairs(query);
-        let response = within_timeout(self.http.get(url).send()).await?;
-        if response.status().is_success() { Ok(response) } else { Err(error_of(response).await) }
+        success(self.http.get(url)).await
     }
+}
+
+/// Sends a request, whose response must be a success.
+async fn success(request: RequestBuilder) -> Result<Response, RequestError> {
+    let response = within_timeout(request.send()).await?;
+    if response.status().is_success() { Ok(response) } else { Err(error_of(response).await) }
 }
 
 async fn error_of(response: Response) -> RequestError {
@@ -127,7 +171,7 @@ async fn error_of(response: Response) -> RequestError {
     let message = body["error"]["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
     match status {
         StatusCode::UNAUTHORIZED => RequestError::Unauthorized,
-        StatusCode::NOT_FOUND => RequestError::NoEventStream(message),
+        StatusCode::NOT_FOUND => RequestError::NotFound(message),
         StatusCode::TOO_MANY_REQUESTS => RequestError::Unavailable(message),
         _ if status.is_server_error() => RequestError::Unavailable(message),
         _ => RequestError::Rejected(message),
@@ -139,7 +183,7 @@ fn http_client(token: Option<&str>) -> Result<Client, AddressError> {
     if let Some(token) = token {
         let mut value = HeaderValue::from_str(token).map_err(|_| AddressError::Token)?;
         value.set_sensitive(true);
-        headers.insert("x-api-key", value);
+        headers.insert(API_KEY, value);
     }
     // Redirects are not followed: the token must not reach another server.
     let builder = Client::builder().default_headers(headers).connect_timeout(TIMEOUT);

@@ -8,5 +8,6 @@ mod sse;
 mod stream;
 
 pub use api::{AddressError, ApiClient, EVENT_STREAM_PATH, Query, RequestError};
+pub use reqwest::Method;
 pub use sse::{MAX_FRAME_BYTES, SseError, SseFrame, SseParser};
 pub use stream::{Backoff, EventStream, ReceivedEvent, Start, StreamOptions, StreamUpdate};

@@ -4,10 +4,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::actors;
 use crate::kernel::{
-    ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId, DomainError,
-    EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Rules, Sequence, StepCode, Success,
-    TenantId,
+    ACTOR_ID, ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId,
+    DomainError, EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Rules, Sequence,
+    StepCode, Success, TenantId,
 };
 use crate::permissions::{self, Capability};
 use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
@@ -126,7 +127,11 @@ impl<A: Action> ActorCommand<A> {
             PresenceEffect::Busy => Status::Busy,
             PresenceEffect::Left => {
                 let why = ChangeReason::of_agent("agent_left");
-                return presence::set_inactive(ctx, &self.actor, why, Some(&cause));
+                let left = presence::set_inactive(ctx, &self.actor, why, Some(&cause))?;
+                if left.is_none() {
+                    actors::register(ctx, &self.actor.tenant_id, &self.actor.actor_id, ACTOR_ID.name)?;
+                }
+                return Ok(left);
             }
         };
         let why = ChangeReason::of_agent("command_activity");

@@ -16,6 +16,7 @@ mod idempotency;
 mod ids;
 mod lease;
 mod money;
+mod owner;
 mod record;
 mod response;
 mod rules;
@@ -25,7 +26,7 @@ mod trace;
 mod wire_enum;
 
 pub use actor::ActorInRoom;
-pub use binding::{Binding, IdPatterns};
+pub use binding::{Authority, Binding, IdPatterns};
 pub use clock_anchor::{ClockAnchor, NoteClockAnchor};
 pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
@@ -48,9 +49,13 @@ pub use fields::{
 pub use follower::{FollowerCursor, SaveCursor};
 pub use guard::{ActionGuard, ActionSource, GuardedAction};
 pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
-pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, Sequence, TenantId, is_invisible};
+pub use ids::{
+    ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RESERVED_ACTORS, RoomId, Sequence, TenantId,
+    is_invisible,
+};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
+pub use owner::Owner;
 pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,

@@ -6,12 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Binding, Code, DomainError, EventAuthor, IdPatterns, Key, RoomId, TenantId, Timestamp, record,
+    Authority, Binding, Code, DomainError, EventAuthor, IdPatterns, InvalidId, Key, Owner, RoomId, TenantId,
+    Timestamp, record,
 };
 
 pub mod manage;
+pub mod tickets;
 pub mod token;
 
+use manage::ApiKeyView;
 use token::{SecretHash, Token};
 
 /// What a key allows. Every operation needs one scope.
@@ -202,6 +205,29 @@ pub struct KeyHolder {
     binding: Arc<Binding>,
 }
 
+/// The key of another server, as that shows it: without secrets.
+impl TryFrom<ApiKeyView> for KeyHolder {
+    type Error = InvalidId;
+
+    fn try_from(view: ApiKeyView) -> Result<Self, InvalidId> {
+        let is_any = view.tenant_id == ApiKeyView::ANY_TENANT;
+        let tenant_id = if is_any { None } else { Some(TenantId::stored(&view.tenant_id)?) };
+        Ok(Self::from(ApiKey {
+            key_id: view.key_id,
+            name: view.name,
+            tenant_id,
+            actors: view.actors,
+            rooms: view.rooms,
+            scopes: view.scopes,
+            secrets: Vec::new(),
+            expires_at: view.expires_at,
+            disabled_at: view.disabled_at,
+            created_at: view.created_at,
+            created_by: view.created_by,
+        }))
+    }
+}
+
 impl From<ApiKey> for KeyHolder {
     fn from(key: ApiKey) -> Self {
         let binding = Arc::new(Binding {
@@ -209,8 +235,17 @@ impl From<ApiKey> for KeyHolder {
             tenant: key.tenant_id.clone(),
             actors: key.actors.clone(),
             rooms: key.rooms.clone(),
+            authority: authority(&key),
         });
         Self { key, binding }
+    }
+}
+
+fn authority(key: &ApiKey) -> Authority {
+    match key {
+        key if key.scopes.contains(&Scope::Admin) => Authority::Admin,
+        key if key.allows(Scope::Operate) => Authority::Operator,
+        _ => Authority::Actor,
     }
 }
 
@@ -236,6 +271,11 @@ impl Principal {
         }
     }
 
+    /// How far its rights go: without a key, as far as those of an admin.
+    pub fn authority(&self) -> Authority {
+        self.binding().map_or(Authority::Admin, |binding| binding.authority)
+    }
+
     /// By whose key the events of a request come about; none without a key.
     pub fn author(&self) -> Option<EventAuthor> {
         match self {
@@ -244,11 +284,24 @@ impl Principal {
         }
     }
 
-    /// Whose idempotency keys a request uses: those of one actor, else of one API key. None: of everybody who shares a token.
-    pub fn idempotency_owner(&self) -> Option<String> {
-        let binding = self.binding()?;
-        let actor = binding.actors.only().map(|actor| format!("actor:{actor}"));
-        Some(actor.unwrap_or_else(|| format!("key:{}", binding.key_id)))
+    /// The owner of what the caller makes, and of its idempotency keys. None: everybody who shares a token.
+    pub fn owner(&self) -> Option<Owner> {
+        self.binding().map(|binding| Owner::from(binding.as_ref()))
+    }
+
+    /// The owner to whose records the caller is restricted. None for those who manage a tenant, or share a token.
+    pub fn restricted_to(&self) -> Option<Owner> {
+        match self {
+            Self::Key(holder) if !holder.key.allows(Scope::Admin) => self.owner(),
+            Self::Key(_) | Self::Shared => None,
+        }
+    }
+
+    /// Whether a record of this owner exists for the caller. What belongs to no single room exists only for keys of all rooms.
+    pub fn owns(&self, owner: Option<&Owner>, tenant: &TenantId, room: Option<&RoomId>) -> bool {
+        let Some(binding) = self.binding() else { return true };
+        let is_own = self.restricted_to().is_none_or(|own| owner == Some(&own));
+        is_own && binding.reaches(tenant, room) && (room.is_some() || binding.rooms.is_any())
     }
 
     /// Whether what belongs to a room of a tenant exists for the caller.

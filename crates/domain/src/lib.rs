@@ -1,6 +1,7 @@
 //! What commands mean. Pure: no I/O, no async, no clock, no randomness; all of these come in through [`kernel::CommandContext`].
 
 pub mod actor_command;
+pub mod actors;
 pub mod collaboration;
 pub mod conversation;
 pub mod inbox;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, Query, RoomId, TenantId,
-    Timestamp, record, rule_set, wire_enum,
+    ActorId, ActorInRoom, Authority, Code, CommandContext, CommandError, DomainError, Query, RoomId,
+    TenantId, Timestamp, record, rule_set, wire_enum,
 };
 
 /// The actors that may grant permissions.
@@ -171,6 +171,24 @@ pub fn require(
 ) -> Result<(), CommandError> {
     let permission: Option<Permission> = ctx.get(actor.key())?;
     Ok(granted(permission.as_ref(), actor, capability, action)?)
+}
+
+/// Checks that a caller with this authority acts as an operator of the room: with an API key, the key needs the scope
+/// `operate` and the actor the capability `canModerate`.
+///
+/// # Errors
+/// As [`require`].
+pub fn require_operator(
+    ctx: &CommandContext<'_>,
+    authority: Authority,
+    actor: &ActorInRoom,
+    action: &str,
+) -> Result<(), CommandError> {
+    match authority {
+        Authority::Admin => Ok(()),
+        Authority::Operator => require(ctx, actor, Capability::Moderate, action),
+        Authority::Actor => Err(not_granted(actor, Capability::Moderate, action).into()),
+    }
 }
 
 /// Checks that this permission gives the actor a capability.

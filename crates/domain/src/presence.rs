@@ -8,9 +8,10 @@ pub mod record;
 use serde_json::{Map, Value};
 
 pub use self::record::{Presence, Status, TTL_MS};
+use crate::actors;
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, DomainError, Field, Fields,
-    Query, RecordQuery, Reply, Rules, Success, Timestamp, payloads, response, rule_set,
+    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, Comparison, DomainError, Field,
+    Fields, Query, RecordQuery, Reply, Rules, Success, Timestamp, payloads, response, rule_set,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -107,7 +108,7 @@ fn status_changed(
 /// Records that the actor is there, with a `presence_heartbeat` caused by `cause`, and a `status_changed` if it is one.
 ///
 /// # Errors
-/// [`CommandError::Load`] what [`read`] names.
+/// As [`actors::register`] for an actor that was never here; [`CommandError::Load`] what [`read`] names.
 pub fn heartbeat(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
@@ -116,6 +117,9 @@ pub fn heartbeat(
     cause: Option<&str>,
 ) -> Result<Presence, CommandError> {
     let previous: Option<Presence> = ctx.get(actor.key())?;
+    if previous.is_none() {
+        actors::register(ctx, &actor.tenant_id, &actor.actor_id, ACTOR_ID.name)?;
+    }
     let current = Presence::after_heartbeat(previous.as_ref(), actor, status, ttl_ms, ctx.now);
     let beat = PresenceHeartbeat {
         status,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::actors;
 use crate::kernel::{
     ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Key,
     METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record, response,
@@ -236,6 +237,9 @@ impl Command for UpsertProfile {
         let changes = self.changes.as_ref().map_err(Clone::clone)?;
         let previous: Option<Profile> = ctx.get(self.owner.key())?;
         let ProfileOwner { tenant_id, actor_id } = self.owner.clone();
+        if previous.is_none() {
+            actors::register(ctx, &tenant_id, &actor_id, ACTOR_ID.name)?;
+        }
         let blank = Profile {
             tenant_id,
             actor_id,

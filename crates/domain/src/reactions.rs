@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{ActorId, Key, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record};
+use crate::kernel::{ActorId, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record};
+use crate::keys::Principal;
 
 pub mod action;
 mod draft;
@@ -24,6 +25,8 @@ pub use react::{ReactionOutcome, RecordReactionFailure, RunReaction};
 pub const ANY_EVENT: &str = "*";
 /// The most subscriptions of a tenant: each event in it is matched with all of them.
 pub const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// The most subscriptions of one owner.
+pub const MAX_OWNED_SUBSCRIPTIONS: usize = 20;
 /// The most reactions in a row, each answering the one before. Past it the chain ends.
 pub const MAX_HOPS: u32 = 4;
 
@@ -83,6 +86,9 @@ pub struct ReactionSubscription {
     pub last_error: Option<String>,
     /// The actor that made it, as the request said.
     pub created_by: Option<ActorId>,
+    /// The owner, if it was made with an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed, by a client or by being triggered.
@@ -108,6 +114,19 @@ impl StoredReaction {
         vec![id.into()]
     }
 
+    /// The rules of an owner, as many as it may have.
+    pub fn owned(tenant: &TenantId, owner: &Owner) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_OWNED_SUBSCRIPTIONS)
+            .is("tenant_id", tenant)
+            .is("owner", owner)
+    }
+
+    /// Whether it exists for the caller.
+    pub fn is_visible_to(&self, principal: &Principal) -> bool {
+        let rule = &self.subscription;
+        principal.owns(rule.owner.as_ref(), &rule.tenant_id, rule.room_id.as_ref())
+    }
+
     /// The enabled rules of a tenant, the oldest first.
     pub fn at_work(tenant: &TenantId) -> RecordQuery {
         RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
@@ -125,4 +144,5 @@ record!(StoredReaction in "reaction_subscriptions" as stored: [subscription_id =
     source_actor_id = &stored.subscription.source_actor_id,
     target_actor_id = &stored.subscription.target_actor_id,
     enabled = stored.subscription.enabled,
-    created_at = stored.subscription.created_at);
+    created_at = stored.subscription.created_at,
+    owner = &stored.subscription.owner);

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use crate::actors::ActorName;
 use crate::inbox::{InboxItem, UnreadCount};
 use crate::kernel::{
     ClockAnchor, CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table,
 };
+use crate::keys::tickets::Ticket;
 use crate::keys::{ApiKey, KeyUse};
 use crate::objects::SharedObject;
 use crate::operators::audit::AuditEntry;
@@ -57,12 +59,22 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<DlqEntry>(),
     RecordKind::of::<ApiKey>(),
     RecordKind::of::<KeyUse>(),
+    RecordKind::of::<ActorName>(),
+    RecordKind::of::<Ticket>(),
     RecordKind::of::<ClockAnchor>(),
 ];
 
-/// The tables that are never exported: they hold secrets and payments, or belong to the nodes of one store.
-pub const NOT_EXPORTED: &[&str] =
-    &["payments", "webhook_secrets", "leases", "api_keys", "api_key_uses", "clock_anchors"];
+/// The tables that are never exported: they hold secrets and payments, belong to the nodes of one store, or follow from others.
+pub const NOT_EXPORTED: &[&str] = &[
+    "payments",
+    "webhook_secrets",
+    "leases",
+    "api_keys",
+    "api_key_uses",
+    "stream_tickets",
+    "clock_anchors",
+    ActorName::TABLE.name,
+];
 
 /// The tables that nodes cache in memory: a node invalidates them after writes of other nodes before it sees a later
 /// event.

@@ -1,5 +1,6 @@
 //! Rooms that have a record. A room without one is a lobby that every actor may use.
 
+pub(crate) mod claim;
 pub mod pin;
 pub mod theme;
 pub mod upsert;

@@ -28,8 +28,6 @@ const TTL: Field =
     Field::new("ttlSeconds", "How long it is kept, in seconds; null: for good. Default: 3600.", "3600");
 /// Its label in policies.
 const ACTION: &str = "snapshot_create";
-/// The actor that saves a room if the request names none.
-const SYSTEM: &str = "system";
 /// The value of the actor column in keys of snapshots of rooms.
 const NO_ACTOR: &str = "-";
 
@@ -170,9 +168,8 @@ impl CreateSnapshot {
     pub fn read(fields: &Fields, scope: SnapshotScope) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let room_id = fields.room_or_main()?;
-        let system = || ActorId::parse(SYSTEM).expect("a valid id");
         let (actor_id, subject) = match scope {
-            SnapshotScope::Room => (fields.actor(ACTOR_ID)?.unwrap_or_else(system), None),
+            SnapshotScope::Room => (fields.actor_or_system(ACTOR_ID)?, None),
             SnapshotScope::Agent => {
                 fields.required_actor(ACTOR_ID).map(|actor| (actor.clone(), Some(actor)))?
             }

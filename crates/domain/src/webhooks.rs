@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Code, DomainError, EventType, Key, Portable, RoomId, Secret, Sequence, TenantId, Timestamp,
-    record,
+    ActorId, Code, DomainError, EventType, Key, Owner, Portable, RecordQuery, RoomId, Secret, Sequence,
+    TenantId, Timestamp, record,
 };
+use crate::keys::Principal;
 
 pub mod admission;
 pub mod change;
@@ -27,6 +28,8 @@ pub mod subscribe;
 
 /// The name that matches every type of event.
 pub const ALL_TYPES: &str = "*";
+/// The most subscriptions of one owner.
+pub const MAX_OWNED_SUBSCRIPTIONS: usize = 50;
 
 /// A subscription to events and its target. Deliveries write its [`DeliveryProgress`], a record of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +41,12 @@ pub struct Subscription {
     pub tenant_id: TenantId,
     /// Only of this room.
     pub room_id: Option<RoomId>,
-    /// Only events of this actor, whose access to private tables the subscription has.
+    /// Only events of this actor.
     pub actor_id: Option<ActorId>,
+    /// Who made it. None: who has no API key, or an earlier version.
+    pub owner: Option<Owner>,
+    /// With an owner: the actor whose access to private tables the subscription has.
+    pub reader: Option<ActorId>,
     /// Only of these types; `*`: all.
     pub event_types: Vec<String>,
     /// Where to.
@@ -72,6 +79,24 @@ impl Subscription {
         vec![id.into()]
     }
 
+    /// The subscriptions of an owner, as many as it may have.
+    pub fn owned(tenant: &TenantId, owner: &Owner) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_OWNED_SUBSCRIPTIONS)
+            .is("tenant_id", tenant)
+            .is("owner", owner)
+            .is("deleted", false)
+    }
+
+    /// Whether it exists for the caller.
+    pub fn is_visible_to(&self, principal: &Principal) -> bool {
+        principal.owns(self.owner.as_ref(), &self.tenant_id, self.room_id.as_ref())
+    }
+
+    /// The actor whose access to private tables the subscription has. Without an owner, the actor that it names is believed.
+    pub fn reader(&self) -> Option<&ActorId> {
+        if self.owner.is_some() { self.reader.as_ref() } else { self.actor_id.as_ref() }
+    }
+
     /// Whether something is to be sent.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.deleted
@@ -85,7 +110,7 @@ impl Subscription {
 }
 
 record!(Subscription in "webhook_subscriptions": [id]
-    tenant_id, room_id, enabled, deleted, created_at, revision);
+    tenant_id, room_id, enabled, deleted, created_at, revision, owner);
 
 /// What deliveries of a subscription are signed with. It has a table of its own, which no read of the API looks into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -216,9 +241,12 @@ pub struct WebhookSubscription {
     room_id: Option<RoomId>,
     /// Only events by this actor are sent; null: those of every actor.
     actor_id: Option<ActorId>,
+    /// The owner, if it was made with an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Owner>,
     /// The types of events that are sent; `*`: every type.
     event_types: Vec<String>,
-    /// The URL to which events are sent.
+    /// The URL to which events are sent, without user name and password.
     target_url: String,
     /// Whether deliveries are signed.
     has_secret: bool,
@@ -255,8 +283,9 @@ impl WebhookSubscription {
             tenant_id: subscription.tenant_id,
             room_id: subscription.room_id,
             actor_id: subscription.actor_id,
+            owner: subscription.owner,
             event_types: subscription.event_types,
-            target_url: subscription.target_url,
+            target_url: target::without_credentials(subscription.target_url),
             has_secret: true,
             secret: None,
             enabled: subscription.enabled,

@@ -38,7 +38,7 @@ impl Clock for SystemClock {
 }
 
 /// Random bytes.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system provides randomness");
     bytes

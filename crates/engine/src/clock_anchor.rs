@@ -18,7 +18,7 @@ pub async fn run(engine: Arc<Engine>) {
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while engine.stopping.run_until_cancelled(ticks.tick()).await.is_some() {
-        let Some(anchor) = engine.store.clock().anchor() else { return };
+        let Some(anchor) = engine.store.steady_clock().anchor() else { return };
         let offset_ms = anchor.offset_ms;
         if stored.is_some_and(|stored| (offset_ms - stored).abs() < MIN_CHANGE_MS) {
             continue;

@@ -82,7 +82,9 @@ impl Engine {
         {
             self.metrics.follower_lag.get_or_create(&[("name", name)]).set(lag);
         }
-        self.metrics.clock_ahead_seconds.set(self.store.clock().wall_clock_ahead_ms() as f64 / 1_000.0);
+        self.metrics
+            .clock_ahead_seconds
+            .set(self.store.steady_clock().wall_clock_ahead_ms() as f64 / 1_000.0);
         if let Some(redis) = &self.redis {
             redis.measure();
         }

@@ -1,9 +1,10 @@
-//! Periodic sweeps: presences and table sessions expire, expired idempotency keys and snapshots are deleted.
+//! Periodic sweeps: presences and table sessions expire, expired idempotency keys, snapshots and tickets are deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::Command;
+use agentcafe_domain::kernel::{Command, Record, RecordQuery};
+use agentcafe_domain::keys::tickets::{DeleteExpiredTickets, Ticket};
 use agentcafe_domain::presence::ExpirePresence;
 use agentcafe_domain::snapshots::{DeleteExpiredSnapshots, Snapshot};
 use agentcafe_domain::tables::end::ExpireTableSessions;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::lease::{LeaseGuard, while_held};
 
-/// The interval between sweeps of expired keys and snapshots. It may be long: reads ignore them.
+/// The interval between sweeps of expired keys, snapshots and tickets. It may be long: reads ignore them.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The lease that a node holds while it sweeps.
@@ -39,6 +40,7 @@ pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
                 repeat(intervals.table_sessions, &ending, || table_sessions(&engine)),
                 repeat(PURGE_INTERVAL, &ending, || engine.store.purge()),
                 repeat(PURGE_INTERVAL, &ending, || snapshots(&engine)),
+                repeat(PURGE_INTERVAL, &ending, || tickets(&engine)),
             );
         }
     };
@@ -67,17 +69,33 @@ async fn table_sessions(engine: &Engine) -> bool {
     execute(engine, Arc::new(ExpireTableSessions { now: engine.now() })).await == ExpireTableSessions::BATCH
 }
 
-/// Deletes expired snapshots. They are read before the commit batch, which then has nothing to wait for.
+/// Deletes expired snapshots.
 async fn snapshots(engine: &Engine) -> bool {
-    match engine.store.find::<Snapshot>(DeleteExpiredSnapshots::due(engine.now())).await {
-        Ok(expired) if expired.is_empty() => false,
-        Ok(expired) => {
-            let delete = Arc::new(DeleteExpiredSnapshots { expired });
-            execute(engine, delete).await == DeleteExpiredSnapshots::BATCH
-        }
+    let due = DeleteExpiredSnapshots::due(engine.now());
+    let delete = |expired| DeleteExpiredSnapshots { expired };
+    delete_expired::<Snapshot, _>(engine, due, delete).await == DeleteExpiredSnapshots::BATCH
+}
+
+/// Deletes tickets that were not used.
+async fn tickets(engine: &Engine) -> bool {
+    let due = DeleteExpiredTickets::due(engine.now());
+    let delete = |expired| DeleteExpiredTickets { expired };
+    delete_expired::<Ticket, _>(engine, due, delete).await == DeleteExpiredTickets::BATCH
+}
+
+/// Deletes the records that a query selects, and returns their number. They are read before the commit batch, which then has
+/// nothing to wait for.
+async fn delete_expired<R: Record, C: Command + 'static>(
+    engine: &Engine,
+    due: RecordQuery,
+    delete: impl FnOnce(Vec<R>) -> C,
+) -> usize {
+    match engine.store.find::<R>(due).await {
+        Ok(expired) if expired.is_empty() => 0,
+        Ok(expired) => execute(engine, Arc::new(delete(expired))).await,
         Err(error) => {
-            tracing::warn!(%error, "expired snapshots could not be read; the next sweep retries");
-            false
+            tracing::warn!(%error, table = R::TABLE.name, "expired records could not be read; the next sweep retries");
+            0
         }
     }
 }

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use agentcafe_domain::kernel::{Code, DomainError, OperationError};
-use agentcafe_domain::keys::Principal;
+use agentcafe_domain::kernel::{Code, OperationError};
+use agentcafe_domain::keys::tickets::StreamUrl;
+use agentcafe_domain::keys::{Principal, Scope};
 use axum::extract::Request;
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{Extensions, HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tower::Service;
 
 use crate::client_address::client_address;
 use crate::error::ApiError;
-use crate::middleware::Middleware;
+use crate::middleware::{Middleware, RouteTraits};
 use crate::observe::RequestContext;
 use crate::query;
 use crate::rate_limit::RateLimiter;
@@ -26,14 +27,27 @@ const API_KEY: &str = "x-api-key";
 /// that a wrong token of one program keeps no other program of its machine out.
 pub(crate) const MAX_FAILURES_PER_MIN: u64 = 30;
 
+/// The query parameter that may hold a ticket.
+const TICKET_PARAM: &str = "ticket";
+
+/// What a request says about its caller.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// Nothing.
+    Missing,
+    /// A token: an API key, or the one that all callers share.
+    Token(String),
+    /// A ticket for this stream.
+    Ticket(String, StreamUrl),
+}
+
 /// Finds out who calls.
 pub trait Authenticator: Send + Sync {
-    /// Who calls with this token, or without one.
+    /// Who calls with these credentials.
     ///
     /// # Errors
     /// `ERR_UNAUTHORIZED`, or why that cannot be found out.
-    fn authenticate<'a>(&'a self, token: Option<&'a str>)
-    -> BoxFuture<'a, Result<Principal, OperationError>>;
+    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>>;
 
     /// Whether callers without a token are let in, as far as is known.
     fn is_open(&self) -> bool;
@@ -42,30 +56,28 @@ pub trait Authenticator: Send + Sync {
 /// The token that all callers share, and the query parameter that may hold it.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// The token; none: every request is accepted.
+    /// The token; none: none is shared.
     pub required: Option<String>,
     /// The query parameter that may hold it.
     pub query_param: String,
 }
 
-/// The comparison takes constant time.
-impl Authenticator for Token {
-    fn authenticate<'a>(
-        &'a self,
-        token: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Principal, OperationError>> {
-        let is_right =
-            |required: &String| token.is_some_and(|given| given.as_bytes().ct_eq(required.as_bytes()).into());
-        let principal = self.required.as_ref().is_none_or(is_right).then_some(Principal::Shared);
-        ready(principal.ok_or_else(|| DomainError::new(Code::Unauthorized).into())).boxed()
-    }
-
-    fn is_open(&self) -> bool {
-        self.required.is_none()
+impl Token {
+    /// Whether a token is the shared one. The comparison takes constant time.
+    pub fn is_shared(&self, given: &str) -> bool {
+        let is_same = |required: &String| given.as_bytes().ct_eq(required.as_bytes()).into();
+        self.required.as_ref().is_some_and(is_same)
     }
 }
 
-/// Lets a request pass if its route is public or its token is valid, and adds its [`Principal`] to it.
+/// Whether the caller of a route, which may be public, may observe: by its key, the shared token, or because none is needed.
+pub fn may_observe(extensions: &Extensions) -> bool {
+    let caller = extensions.get::<Principal>();
+    caller.is_some_and(|caller| caller.check(&[Scope::Observe]).is_ok())
+}
+
+/// Lets a request pass if its route is public or its credentials are valid, and adds its [`Principal`] to it. Also a public route
+/// shows more to a caller whose credentials are valid.
 #[derive(Clone)]
 pub(crate) struct Authenticate<S> {
     pub(crate) inner: S,
@@ -87,20 +99,20 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        if request.extensions().get::<RequestContext>().is_some_and(|context| context.route.is_public) {
-            return self.inner.call(request).boxed();
-        }
+        let context = request.extensions().get::<RequestContext>();
+        let route = context.map_or(RouteTraits::UNMATCHED, |context| context.route);
         let (middleware, failures) = (Arc::clone(&self.middleware), Arc::clone(&self.failures));
         // The service that is ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         async move {
-            let token = middleware.token(request.headers(), request.uri());
-            match middleware.authenticator.authenticate(token.as_deref()).await {
+            let credentials = middleware.credentials(&request, route);
+            match middleware.authenticator.authenticate(credentials).await {
                 Ok(principal) => {
                     request.extensions_mut().insert(principal);
                     inner.call(request).await
                 }
+                Err(_) if route.is_public => inner.call(request).await,
                 Err(error) if error.error.code == Code::Unauthorized => {
                     let auth = json!({ "header": API_KEY, "query": middleware.token_param });
                     let client = client_address(&request, &middleware.trusted_proxies);
@@ -114,10 +126,22 @@ where
 }
 
 impl Middleware {
-    /// The token of a request. The first one counts, in this order: `x-api-key`, `Authorization: Bearer`, the query parameter.
-    fn token(&self, headers: &HeaderMap, uri: &Uri) -> Option<String> {
-        let in_query = || query::value(uri, &self.token_param).and_then(|token| filled(&token));
-        header_token(headers).or_else(in_query)
+    /// What a request says about its caller. A token counts before a ticket, and the first of these: `x-api-key`,
+    /// `Authorization: Bearer`, the query parameter.
+    fn credentials(&self, request: &Request, route: RouteTraits) -> Credentials {
+        let uri = request.uri();
+        let in_query = |name| query::value(uri, name).and_then(|text| filled(&text));
+        let token = header_token(request.headers()).or_else(|| in_query(&self.token_param));
+        let opens_stream = route.takes_tickets && request.method() == Method::GET;
+        let ticket = || in_query(TICKET_PARAM).filter(|_| opens_stream);
+        match (token, ticket) {
+            (Some(token), _) => Credentials::Token(token),
+            (None, ticket) => ticket().map_or(Credentials::Missing, |ticket| {
+                let mut parameters = query::parameters(uri);
+                parameters.remove(TICKET_PARAM);
+                Credentials::Ticket(ticket, StreamUrl { path: uri.path().to_owned(), query: parameters })
+            }),
+        }
     }
 }
 

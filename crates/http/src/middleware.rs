@@ -29,14 +29,21 @@ pub struct RouteTraits {
     pub is_limited: bool,
     /// Whether it needs no token.
     pub is_public: bool,
+    /// Whether it is a stream that a ticket opens.
+    pub takes_tickets: bool,
     /// Whether its requests stay open: a stream or a long poll, whose duration is not measured.
     pub stays_open: bool,
 }
 
 impl RouteTraits {
     /// The traits of a path that no route matches.
-    pub(crate) const UNMATCHED: Self =
-        Self { template: "unmatched", is_limited: true, is_public: false, stays_open: false };
+    pub(crate) const UNMATCHED: Self = Self {
+        template: "unmatched",
+        is_limited: true,
+        is_public: false,
+        takes_tickets: false,
+        stays_open: false,
+    };
 }
 
 /// What the middleware of a server works with.
@@ -49,8 +56,10 @@ pub struct Middleware {
     pub token_param: String,
     /// Which host names the server answers to, and which web pages may use it.
     pub browsers: BrowserPolicy,
-    /// Counts requests.
+    /// Counts the requests of each address, except those with API keys.
     pub limiter: RateLimiter,
+    /// Counts the requests of each API key, except those that stay open.
+    pub key_limiter: RateLimiter,
     /// The proxies whose `x-forwarded-for` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Measures how long requests take.

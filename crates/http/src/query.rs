@@ -1,5 +1,7 @@
 //! Query strings, percent-decoded.
 
+use std::collections::BTreeMap;
+
 use agentcafe_domain::kernel::{Code, DomainError, Fields};
 use axum::http::Uri;
 use percent_encoding::percent_decode_str;
@@ -36,4 +38,13 @@ pub fn value(uri: &Uri, name: &str) -> Option<String> {
 pub fn fields(uri: &Uri) -> Result<Fields, DomainError> {
     let decoded = pairs(uri).map(|(key, value)| Ok((decoded(key)?, decoded(value)?)));
     Ok(Fields::of_query(decoded.collect::<Result<Vec<_>, DomainError>>()?))
+}
+
+/// The query parameters by name; of each name, the first one counts. Those that are not valid are left out.
+pub(crate) fn parameters(uri: &Uri) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in pairs(uri).filter_map(|(name, value)| decoded(name).ok().zip(decoded(value).ok())) {
+        parameters.entry(name).or_insert(value);
+    }
+    parameters
 }

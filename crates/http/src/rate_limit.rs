@@ -1,12 +1,14 @@
-//! The request rate limit: a fixed window per client, method and route; of one node, or shared by nodes through Redis.
+//! The request rate limit: a fixed window per API key or address, method and route; of one node, or shared by nodes through Redis.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, OperationError, Timestamp};
+use agentcafe_domain::keys::Principal;
 use agentcafe_redis::rate_limit::{self, RateLimitKey, RateLimitUsage};
 use agentcafe_redis::{Keys, RedisConnection};
 use axum::extract::Request;
@@ -21,7 +23,7 @@ use tower::Service;
 use crate::client_address::client_address;
 use crate::error::ApiError;
 use crate::metrics::method_name;
-use crate::middleware::Middleware;
+use crate::middleware::{Middleware, RouteTraits};
 use crate::observe::RequestContext;
 
 /// The length of a window, in milliseconds.
@@ -35,10 +37,29 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
+/// Whose requests are counted together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum RateLimitedClient {
+    /// Those of a network address.
+    Address(IpAddr),
+    /// Those with an API key.
+    Key(Arc<str>),
+}
+
+impl fmt::Display for RateLimitedClient {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(out),
+            // No address begins so.
+            Self::Key(key_id) => write!(out, "key-{key_id}"),
+        }
+    }
+}
+
 /// Which window a request counts against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct WindowKey {
-    client: IpAddr,
+    client: RateLimitedClient,
     method: &'static str,
     route: &'static str,
 }
@@ -90,17 +111,22 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let route = request.extensions().get::<RequestContext>().map(|context| context.route);
-        let Some(route) = route.filter(|route| route.is_limited && self.middleware.limiter.limit > 0) else {
+        let middleware = Arc::clone(&self.middleware);
+        let Some((route, client)) =
+            route.and_then(|route| Some((route, middleware.limited_client(&request, route)?)))
+        else {
             return self.inner.call(request).boxed();
         };
-        let middleware = Arc::clone(&self.middleware);
         // The service that is ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         async move {
-            let client = client_address(&request, &middleware.trusted_proxies);
             let (method, now) = (method_name(request.method()), middleware.clock.now());
-            let status = middleware.limiter.count(client, method, route.template, now).await;
+            let limiter = match &client {
+                RateLimitedClient::Address(_) => &middleware.limiter,
+                RateLimitedClient::Key(_) => &middleware.key_limiter,
+            };
+            let status = limiter.count(client, method, route.template, now).await;
             let mut response = match status.is_allowed {
                 true => inner.call(request).await?,
                 false => status.refusal().into_response(),
@@ -109,6 +135,23 @@ where
             Ok(response)
         }
         .boxed()
+    }
+}
+
+impl Middleware {
+    /// Whom a request counts for; none if it is not counted. What an API key keeps open is limited by how much is open at once.
+    fn limited_client(&self, request: &Request, route: RouteTraits) -> Option<RateLimitedClient> {
+        let principal = request.extensions().get::<Principal>();
+        match principal.and_then(Principal::binding) {
+            Some(binding) => {
+                let is_counted = route.is_limited && !route.stays_open && self.key_limiter.limit > 0;
+                is_counted.then(|| RateLimitedClient::Key(Arc::clone(&binding.key_id)))
+            }
+            None => {
+                let address = || RateLimitedClient::Address(client_address(request, &self.trusted_proxies));
+                (route.is_limited && self.limiter.limit > 0).then(address)
+            }
+        }
     }
 }
 
@@ -171,13 +214,13 @@ impl RateLimiter {
     /// Counts a request.
     async fn count(
         &self,
-        client: IpAddr,
+        client: RateLimitedClient,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
     ) -> RateLimitStatus {
         // Also with shared counters: a client over its limit stays so when Redis stops answering.
-        let local = self.count_locally(client, method, route, now);
+        let local = self.count_locally(client.clone(), method, route, now);
         let Some(shared) = &self.shared else { return local };
         let client = client.to_string();
         let key = RateLimitKey { client: &client, method, route };
@@ -196,7 +239,7 @@ impl RateLimiter {
 
     fn count_locally(
         &self,
-        client: IpAddr,
+        client: RateLimitedClient,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
@@ -210,7 +253,7 @@ impl RateLimiter {
 
     /// Counts a request that failed, by its client only. Responds with its error, and past the limit with that of the limit.
     pub(crate) fn count_failure(&self, client: IpAddr, now: Timestamp, error: DomainError) -> Response {
-        let status = self.count_locally(client, "", "", now);
+        let status = self.count_locally(RateLimitedClient::Address(client), "", "", now);
         let error = if status.is_allowed { error.into() } else { status.refusal() };
         let mut response = error.into_response();
         status.add_headers(response.headers_mut());
@@ -252,7 +295,8 @@ mod tests {
 
     use super::*;
 
-    const NOVA: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
+    const NOVA: RateLimitedClient = RateLimitedClient::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms)
     }
@@ -261,7 +305,12 @@ mod tests {
     fn rate_limit_windows_are_bounded_and_refuse_no_new_client() {
         let limiter = RateLimiter::new(1, None);
         for number in 0..2 * MAX_WINDOWS as u32 {
-            let status = limiter.count_locally(Ipv4Addr::from(number).into(), "GET", "/a", at(0));
+            let status = limiter.count_locally(
+                RateLimitedClient::Address(Ipv4Addr::from(number).into()),
+                "GET",
+                "/a",
+                at(0),
+            );
             assert!(status.is_allowed, "client {number}");
         }
         assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS);

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Clock, Timestamp};
-use agentcafe_http::{BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token, answer};
+use agentcafe_domain::kernel::{Clock, Code, DomainError, OperationError, Timestamp};
+use agentcafe_domain::keys::Principal;
+use agentcafe_http::{
+    Authenticator, BrowserPolicy, Credentials, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token,
+    answer,
+};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::ConnectInfo;
@@ -15,6 +19,8 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use flate2::read::GzDecoder;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -39,7 +45,23 @@ impl Clock for ManualTime {
 
 fn traits(path: &str) -> Option<RouteTraits> {
     let template = ["/panic", "/small", "/large", "/stream"].into_iter().find(|known| *known == path)?;
-    Some(RouteTraits { template, is_limited: true, is_public: template != "/small", stays_open: false })
+    let is_public = template != "/small";
+    Some(RouteTraits { template, is_limited: true, is_public, takes_tickets: false, stays_open: false })
+}
+
+/// Lets callers in with the shared token.
+struct SharedToken(Token);
+
+impl Authenticator for SharedToken {
+    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>> {
+        let is_right = matches!(&credentials, Credentials::Token(token) if self.0.is_shared(token));
+        let refused = || DomainError::new(Code::Unauthorized).into();
+        ready(is_right.then_some(Principal::Shared).ok_or_else(refused)).boxed()
+    }
+
+    fn is_open(&self) -> bool {
+        false
+    }
 }
 
 /// A JSON document of this many bytes.
@@ -60,13 +82,14 @@ fn server_at(limit: u64, clock: Arc<ManualTime>) -> (Router, Registry) {
     let token = Token { required: Some("secret".to_owned()), query_param: "apiKey".to_owned() };
     let middleware = Middleware {
         routes: traits,
-        authenticator: Arc::new(token.clone()),
+        authenticator: Arc::new(SharedToken(token.clone())),
         token_param: token.query_param,
         browsers: BrowserPolicy {
             allowed_hosts: Vec::new(),
             allowed_origins: vec!["http://localhost:5173".to_owned()],
         },
         limiter: RateLimiter::new(limit, None),
+        key_limiter: RateLimiter::new(0, None),
         trusted_proxies: Vec::new(),
         clock,
         fresh_id: Box::new(|| FRESH_ID),

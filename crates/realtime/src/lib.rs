@@ -3,7 +3,9 @@
 //! All its data can be read from the API again, so any number of instances may run.
 
 mod api_history;
+mod clients;
 mod log_mirror;
+mod open_keys;
 mod replay_store;
 mod room;
 mod room_cache;

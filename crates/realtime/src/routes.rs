@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Sequence, Timestamp};
+use agentcafe_domain::kernel::{OperationError, Sequence, Timestamp};
+use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_eventlog::{LastEventId, LogStream};
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
-    ApiError, RouteTraits, StreamProtocol, answer, observe, query, request_id, sse, stream as event_stream,
+    ApiError, RouteTraits, StreamProtocol, answer, may_observe, observe, query, request_id, sse,
+    stream as event_stream,
 };
-use axum::Router;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::Serialize;
@@ -47,6 +49,7 @@ fn traits(path: &str) -> Option<RouteTraits> {
         template,
         is_limited: false,
         is_public: [HEALTH, LIVE, READY].contains(&template),
+        takes_tickets: [STREAM, SOCKET].contains(&template),
         stays_open: [STREAM, SOCKET].contains(&template),
     })
 }
@@ -80,10 +83,14 @@ async fn open_stream(
     extensions: &Extensions,
     protocol: StreamProtocol,
 ) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
-    let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
+    let principal = extensions.get::<Principal>().cloned().ok_or_else(OperationError::internal)?;
+    principal.check(&[Scope::Follow]).or_else(|_| principal.check(&[Scope::Listen]))?;
+    let fields = query::fields(uri)?.bound_to(principal.binding().cloned());
+    let query = RoomStreamQuery::read(&fields, &service.settings.default_tenant)?;
     observe::record_ids(|| query.ids());
     let last_event_id = sse::last_event_id(headers);
     let reader = query.reader(last_event_id);
+    let key = service.clients.open_keys.take(&principal)?;
     let permit = Arc::clone(&service.permits).try_acquire_owned().map_err(|_| {
         let limit = service.settings.max_clients;
         ApiError::unavailable(&format!("all {limit} streams are taken (REALTIME_MAX_CLIENTS)"))
@@ -97,7 +104,7 @@ async fn open_stream(
     let (start, is_checked) = stream_start(service, &mirror, &query, &reader, ready).await?;
     let unchecked = (!is_checked).then_some(reader);
     let (hub, filter) = (service.stream_hub(&mirror), query.filter());
-    let subscriber = service.subscribers.subscribe(query.room, Arc::clone(&mirror), unchecked, permit);
+    let subscriber = service.subscribers.subscribe(query.room, Arc::clone(&mirror), unchecked, key, permit);
     let stream = LogStream::open(hub, mirror, filter, start, subscriber);
     Ok(event_stream::frames(stream, protocol, service.http_metrics().clone()))
 }
@@ -157,8 +164,11 @@ fn degradations(service: &Service) -> Vec<String> {
     reasons
 }
 
-/// `GET /healthz`.
-async fn health(State(service): State<Arc<Service>>) -> Response {
+/// `GET /healthz`: for strangers only that the process is up.
+async fn health(State(service): State<Arc<Service>>, extensions: Extensions) -> Response {
+    if !may_observe(&extensions) {
+        return answer::json(StatusCode::OK, json!({ "ok": true }).to_string());
+    }
     let (source_status, mirror) = (&service.source_status, service.mirror());
     let health = RealtimeHealth {
         ok: true,
@@ -166,7 +176,7 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
         time: service.clock.now(),
         degraded: !degradations(&service).is_empty(),
         rooms: service.subscribers.rooms(),
-        clients: service.clients(),
+        clients: service.open_streams(),
         replay_store: ReplayStoreHealth::new(&service),
         source: SourceHealth {
             connected: source_status.is_connected(),
@@ -185,7 +195,7 @@ async fn live() -> Response {
 }
 
 /// `GET /readyz`: the source is connected, and its log was received.
-async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError> {
+async fn ready(State(service): State<Arc<Service>>, extensions: Extensions) -> Result<Response, ApiError> {
     let mut reasons = degradations(&service);
     if service.stopping.is_cancelled() {
         reasons.insert(0, "the service is stopping".to_owned());
@@ -194,11 +204,17 @@ async fn ready(State(service): State<Arc<Service>>) -> Result<Response, ApiError
         return Ok(answer::flag("ready"));
     }
     let mut error = ApiError::unavailable("not ready");
-    error.0.error.details.insert("reasons".to_owned(), json!(reasons));
+    if may_observe(&extensions) {
+        error.0.error.details.insert("reasons".to_owned(), json!(reasons));
+    }
     Err(error)
 }
 
 /// `GET /metrics`.
-async fn metrics(State(service): State<Arc<Service>>) -> Response {
-    answer::metrics(service.metrics_page())
+async fn metrics(
+    State(service): State<Arc<Service>>,
+    Extension(client): Extension<Principal>,
+) -> Result<Response, ApiError> {
+    client.check(&[Scope::Observe])?;
+    Ok(answer::metrics(service.metrics_page()))
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
 use agentcafe_eventlog::{LogPosition, StreamHub};
-use agentcafe_http::{BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token};
+use agentcafe_http::{
+    Authenticator, BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token,
+};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,6 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::clients::Clients;
 use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayStore;
 use crate::source::{self, SourceStatus};
@@ -28,8 +31,10 @@ pub struct RealtimeSettings {
     pub source_reconnect: Duration,
     /// A connection to the source without data for this long is lost.
     pub source_silence: Duration,
-    /// The token that requests must carry.
+    /// The token that clients may share.
     pub token: Token,
+    /// The most streams of one API key; 0: no limit.
+    pub max_open_per_key: usize,
     /// Which host names the service answers to, and which web pages may use it.
     pub browsers: BrowserPolicy,
     /// The interval of heartbeats.
@@ -54,8 +59,10 @@ pub struct Service {
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) subscribers: Arc<RoomSubscribers>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Who the clients are.
+    pub(crate) clients: Arc<Clients>,
     /// Makes request ids.
-    ids: Mutex<Box<dyn IdSource>>,
+    ids: Arc<Mutex<Box<dyn IdSource>>>,
     metrics: Metrics,
     mirror: RwLock<Arc<LogMirror>>,
 }
@@ -90,12 +97,22 @@ impl Service {
     ) -> Arc<Self> {
         let metrics = Metrics::new();
         let mirror = LogMirror::new(&settings, stopping.child_token());
+        let ids = Arc::new(Mutex::new(ids));
+        let clients = Arc::new(Clients::new(
+            settings.source.clone(),
+            settings.token.clone(),
+            settings.max_open_per_key,
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+        ));
+        tokio::spawn(Arc::clone(&clients).watch_keys(stopping.clone()));
         let service = Arc::new(Self {
+            clients,
             source_status: SourceStatus::default(),
             permits: Arc::new(Semaphore::new(settings.max_clients)),
             subscribers: Arc::default(),
             clock,
-            ids: Mutex::new(ids),
+            ids,
             metrics,
             mirror: RwLock::new(mirror),
             stopping,
@@ -110,10 +127,11 @@ impl Service {
         let service = Arc::clone(self);
         Middleware {
             routes,
-            authenticator: Arc::new(self.settings.token.clone()),
+            authenticator: Arc::clone(&self.clients) as Arc<dyn Authenticator>,
             token_param: self.settings.token.query_param.clone(),
             browsers: self.settings.browsers.clone(),
             limiter: RateLimiter::new(0, None),
+            key_limiter: RateLimiter::new(0, None),
             trusted_proxies: Vec::new(),
             clock: Arc::clone(&self.clock),
             fresh_id: Box::new(move || service.ids.lock().fresh(service.clock.now())),
@@ -149,7 +167,7 @@ impl Service {
     }
 
     /// The number of open streams.
-    pub(crate) fn clients(&self) -> i64 {
+    pub(crate) fn open_streams(&self) -> i64 {
         self.metrics.http.stream_clients.get()
     }
 

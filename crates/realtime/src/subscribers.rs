@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::log_mirror::LogMirror;
+use crate::open_keys::StreamKey;
 use crate::room_cache::RoomKey;
 
 /// The number of clients of each room.
@@ -24,12 +25,15 @@ pub(crate) struct RoomSubscriber {
     mirror: Arc<LogMirror>,
     /// The cursor of a client that connected before the log was received, until it is checked.
     unchecked: Option<ReaderPosition>,
+    /// The API key that it came in with.
+    key: StreamKey,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
 }
 
 impl Subscriber for RoomSubscriber {
     async fn check_access(&mut self, _: &EventFilter) -> Result<(), Code> {
+        self.key.check()?;
         if self.unchecked.is_some() && *self.mirror.watch_caught_up().borrow() {
             if self.reset().is_some() {
                 return Err(Code::CursorAhead);
@@ -37,6 +41,10 @@ impl Subscriber for RoomSubscriber {
             self.unchecked = None;
         }
         Ok(())
+    }
+
+    async fn access_changed(&mut self) {
+        self.key.ended().await;
     }
 
     fn reset(&self) -> Option<(LogPosition, ResetReason)> {
@@ -56,10 +64,11 @@ impl RoomSubscribers {
         room: RoomKey,
         mirror: Arc<LogMirror>,
         unchecked: Option<ReaderPosition>,
+        key: StreamKey,
         permit: OwnedSemaphorePermit,
     ) -> RoomSubscriber {
         *self.rooms.lock().entry(room.clone()).or_insert(0) += 1;
-        RoomSubscriber { subscribers: Arc::downgrade(self), room, mirror, unchecked, _permit: permit }
+        RoomSubscriber { subscribers: Arc::downgrade(self), room, mirror, unchecked, key, _permit: permit }
     }
 
     /// The number of rooms with clients.

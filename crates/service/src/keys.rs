@@ -1,14 +1,15 @@
 //! API keys: who makes, lists, changes, rotates and revokes them.
 
 use agentcafe_domain::kernel::{
-    DomainError, Fields, OperationError, Record, RecordQuery, Rules, TENANT_FILTER, TenantId,
+    DomainError, Field, Fields, OperationError, Record, RecordQuery, Rules, TENANT_FILTER, TenantId,
 };
 use agentcafe_domain::keys::manage::{
     ApiKeyView, ChangeKey as ChangeKeyCommand, CreateKey as CreateKeyCommand, Issuer, WriteKeyResponse,
     not_found,
 };
+use agentcafe_domain::keys::tickets::KeyIdentity;
 use agentcafe_domain::keys::token::RANDOM_BYTES;
-use agentcafe_domain::keys::{ApiKey, KeyUse, Scope};
+use agentcafe_domain::keys::{ApiKey, KeyUse, Principal, Scope};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -19,9 +20,9 @@ use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod authentication;
-pub(crate) mod ring;
+mod tickets;
 
-pub use authentication::{AuthMode, Authentication};
+pub use tickets::{IssueTicket, RedeemTicket};
 
 record_list! {
     /// Keys, the newest first.
@@ -42,6 +43,30 @@ parameters! {
         id: String = input.id.clone(),
         tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
     }
+}
+
+/// Reads what the caller's own key is bound to.
+pub struct GetOwnKey;
+
+parameters! {
+    /// Reads which of these keys count: a server of streams ends those of the others.
+    FilterLiveKeys(fields) {
+        ids: Vec<String> = fields.names(KEY_IDS),
+        tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
+    }
+}
+
+const KEY_IDS: Field =
+    Field::new("keyIds", "The ids of keys, separated by commas; at most 500.", "0x914KZelJ4jG");
+/// The most keys of a request: each is looked up in memory, or in the store.
+const MAX_KEY_IDS: usize = 500;
+
+/// The ids of keys that count.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveKeys {
+    /// Those of the request that are neither revoked nor expired.
+    live_key_ids: Vec<String>,
 }
 
 /// One key.
@@ -84,6 +109,48 @@ impl Operation for GetKey {
         let found = found.filter(|key| self.tenant.is_none() || key.tenant_id == self.tenant);
         let mut views = call.service.key_views(found.as_slice()).await?;
         views.pop().map(|key| OneKey { key }).ok_or_else(|| not_found(&self.id).into())
+    }
+}
+
+impl FromInput for GetOwnKey {
+    fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Ok(Self)
+    }
+}
+
+impl Operation for GetOwnKey {
+    type Output = KeyIdentity;
+
+    const SCOPES: &'static [Scope] = &[];
+
+    async fn run(self, call: &Call<'_>) -> Result<KeyIdentity, OperationError> {
+        let Principal::Key(holder) = &call.caller.principal else { return Ok(KeyIdentity { key: None }) };
+        let mut views = call.service.key_views(std::slice::from_ref(&holder.key)).await?;
+        Ok(KeyIdentity { key: views.pop() })
+    }
+}
+
+impl Operation for FilterLiveKeys {
+    type Output = LiveKeys;
+
+    const SCOPES: &'static [Scope] = &[Scope::Follow];
+
+    async fn run(self, call: &Call<'_>) -> Result<LiveKeys, OperationError> {
+        if self.ids.len() > MAX_KEY_IDS {
+            return Err(KEY_IDS.must_be(&format!("at most {MAX_KEY_IDS} ids")).into());
+        }
+        let (service, now) = (call.service, call.service.engine.now());
+        let mut live_key_ids = Vec::new();
+        for id in self.ids {
+            let holder = service.keys.get(&id).await?;
+            let of_tenant = |key: &ApiKey| {
+                self.tenant.is_none() || key.tenant_id.is_none() || key.tenant_id == self.tenant
+            };
+            if holder.is_some_and(|holder| holder.key.is_live(now) && of_tenant(&holder.key)) {
+                live_key_ids.push(id);
+            }
+        }
+        Ok(LiveKeys { live_key_ids })
     }
 }
 

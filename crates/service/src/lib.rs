@@ -3,8 +3,11 @@
 //! A transport (today HTTP) makes a [`Caller`] and an [`Input`] of what it received, calls
 //! [`Service::call`], and renders the plain type that it gets back.
 
+mod auth_mode;
 pub mod caller;
+mod key_ring;
 mod newest_events;
+mod open_by_key;
 pub mod operation;
 mod paging;
 mod read_access;
@@ -31,6 +34,7 @@ pub mod webhooks;
 pub mod work;
 
 pub use agentcafe_eventlog::{LastEventId, LogPosition};
+pub use auth_mode::{AuthMode, Authentication};
 pub use caller::{Caller, Transport};
 pub use operation::{Call, EventList, FromInput, Input, Mutation, Operation};
 pub use service::{Service, ServiceSettings};

@@ -55,6 +55,9 @@ pub trait Operation: FromInput + Send + 'static {
     /// What a caller's key must allow: all of these.
     const SCOPES: &'static [Scope];
 
+    /// The scope that is enough without them, if there is one.
+    const SUFFICIENT_SCOPE: Option<Scope> = None;
+
     /// Whether it first waits until this node has seen what any node has committed: a caller then reads its own writes.
     const READS_OWN_WRITES: bool = true;
 

@@ -1,8 +1,8 @@
 //! Operators: overrides of rooms and actors, and the audit trail.
 
 use agentcafe_domain::kernel::{
-    ActorId, ActorInRoom, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
-    RecordQuery, RoomId, TenantId,
+    ActorId, ActorInRoom, Authority, DomainError, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
+    ROOM_FILTER, RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::operators::{ApplyOverride, ApplyOverrideResponse, OverrideState};
@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
 use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
-use crate::service::Service;
 
 mod audit;
 
@@ -29,9 +28,12 @@ struct OperatorViewer<'a> {
 }
 
 impl OperatorViewer<'_> {
-    /// In strict mode, only operators of a room read what was done there; where reads are gated, members of its table too.
-    async fn may_see(&self, service: &Service, action: &str) -> Result<(), OperationError> {
-        let is_open = *service.rules().get::<PermissionsMode>() == PermissionsMode::Open;
+    /// With an actor's API key or in strict mode, only operators of a room read what was done there; where reads are gated,
+    /// members of its table too.
+    async fn may_see(&self, call: &Call<'_>, action: &str) -> Result<(), OperationError> {
+        let service = call.service;
+        let is_open = *service.rules().get::<PermissionsMode>() == PermissionsMode::Open
+            && call.caller.principal.authority() == Authority::Admin;
         if is_open && !service.gates_reads() {
             return Ok(());
         }
@@ -114,7 +116,7 @@ impl Operation for ListOverrides {
         let Self { operator, tenant, room, viewer, query, page } = self;
         let actor = viewer.or(operator);
         let viewer = OperatorViewer { tenant: &tenant, room: room.as_ref(), actor: actor.as_ref() };
-        viewer.may_see(call.service, "operator_overrides_read").await?;
+        viewer.may_see(call, "operator_overrides_read").await?;
         if let Some(room) = room {
             let set: Option<RoomOverride> = call.service.get(vec![(&tenant).into(), (&room).into()]).await?;
             let state = set.map_or_else(|| OverrideState::none(tenant, room), Into::into);

@@ -1,7 +1,8 @@
 //! Permissions: who may do what in a room.
 
 use agentcafe_domain::kernel::{
-    ACTOR_FILTER, ActorId, ActorInRoom, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
+    ACTOR_FILTER, ActorId, ActorInRoom, Authority, DomainError, Fields, OperationError, ROOM_FILTER,
+    RecordQuery, RoomId, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::permissions::Permission;
@@ -17,12 +18,20 @@ parameters! {
     ListPermissions(fields) {
         tenant: TenantId = fields.tenant_or_default()?,
         room: Option<RoomId> = fields.room(ROOM_FILTER)?,
-        actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
+        actor: Option<ActorId> = listed_actor(fields)?,
         query: RecordQuery = newest_by::<Permission>("updated_at")
             .is("tenant_id", &tenant)
             .is_if_given("room_id", room.as_ref())
             .is_if_given("actor_id", actor.as_ref()),
         page: PageSelector = PageSelector::read::<Permission>(fields, LIMITS)?,
+    }
+}
+
+/// The actor whose permissions are listed: with an actor's API key, its own, unless it acts as an operator.
+fn listed_actor(fields: &Fields) -> Result<Option<ActorId>, DomainError> {
+    match fields.authority() {
+        Authority::Actor => fields.required_actor(ACTOR_FILTER.of_caller()).map(Some),
+        Authority::Operator | Authority::Admin => fields.actor(ACTOR_FILTER),
     }
 }
 

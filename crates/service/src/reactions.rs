@@ -3,18 +3,17 @@
 use agentcafe_domain::kernel::{
     DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, Rules, TENANT_FILTER, TenantId,
 };
-use agentcafe_domain::keys::Scope;
+use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_domain::reactions::manage::unknown;
 use agentcafe_domain::reactions::{
-    ANY_EVENT, CreateReaction, DeleteReaction, DeleteReactionResponse, MAX_SUBSCRIPTIONS,
-    ReactionSubscription, StoredReaction, UpdateReaction as UpdateReactionCommand, WriteReactionResponse,
+    ANY_EVENT, CreateReaction as CreateReactionCommand, DeleteReaction, DeleteReactionResponse,
+    MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction, UpdateReaction as UpdateReactionCommand,
+    WriteReactionResponse,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{
-    Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, mutation, parameters,
-};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
 use crate::paging::{Page, PageSelector, cursor_behind, newest_by, record_list};
 
 const ENABLED: Field = Field::new("enabled", "Only rules that are in force, or are not.", "true");
@@ -96,28 +95,44 @@ impl Operation for GetReaction {
     }
 }
 
-mutation!(
-    CreateReaction,
-    WriteReactionResponse,
-    Scope::React,
-    |input, rules| Self::read(&input.body, rules),
-    |create| {
-        let (tenant, ..) = create.subject();
-        KeyScope::post(create.subject(), [tenant.as_str(), "reactions", "create"])
+/// Creates a rule.
+pub struct CreateReaction;
+
+impl FromInput for CreateReaction {
+    fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Ok(Self)
     }
-);
+
+    fn describe(input: &Input, rules: &Rules) {
+        let _ = CreateReactionCommand::read(&input.body, rules, Principal::Shared);
+    }
+}
+
+impl Mutation for CreateReaction {
+    type Command = CreateReactionCommand;
+    type Answer = WriteReactionResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::React];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateReactionCommand>, OperationError> {
+        let principal = call.caller.principal.clone();
+        let command = CreateReactionCommand::read(&call.input.body, call.service.rules(), principal)?;
+        let (tenant, ..) = command.subject();
+        let scope = KeyScope::post(command.subject(), [tenant.as_str(), "reactions", "create"]);
+        Ok(Prepared { scope, command })
+    }
+}
 
 /// Declares a mutation of the rule that the path names: how its command is read and described, and its key's verb. The
 /// trace names the room and the actor of the rule, unless the input names the requester.
 macro_rules! rule_mutation {
     ($(#[$doc:meta])* $name:ident($command:ty), $answer:ty, $read:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
         $(#[$doc])*
-        pub struct $name($command);
+        pub struct $name;
 
         impl FromInput for $name {
-            fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
-                let read: fn(&Input, &Rules) -> Result<$command, DomainError> = $read;
-                read(input, rules).map(Self)
+            fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+                Ok(Self)
             }
 
             fn describe(input: &Input, rules: &Rules) {
@@ -133,17 +148,19 @@ macro_rules! rule_mutation {
             const SCOPES: &'static [Scope] = &[Scope::React];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
-                let known: Option<StoredReaction> = match self.0.id() {
-                    Some(id) => call.service.get(StoredReaction::key_of(id)).await?,
-                    None => None,
-                };
+                let read: fn(&Input, &Rules, Principal) -> Result<$command, DomainError> = $read;
+                let principal = &call.caller.principal;
+                let command = read(call.input, call.service.rules(), principal.clone())?;
+                let known: Option<StoredReaction> =
+                    call.service.by_id(&call.input.id, StoredReaction::key_of).await?;
+                let known = known.filter(|known| known.is_visible_to(principal));
                 let rule = known.as_ref().map(|known| &known.subscription);
-                let (tenant, requester) = self.0.subject();
+                let (tenant, requester) = command.subject();
                 let actor = requester.or(rule.map(|rule| &rule.target_actor_id));
                 let subject = (&tenant, rule.and_then(|rule| rule.room_id.as_ref()), actor);
                 let parts = [tenant.as_str(), "reactions", $verb_part, &call.input.id];
                 let scope = KeyScope::$verb(subject, parts);
-                Ok(Prepared { scope, command: self.0.expecting(known) })
+                Ok(Prepared { scope, command: command.expecting(known) })
             }
         }
     };
@@ -152,7 +169,9 @@ macro_rules! rule_mutation {
 rule_mutation! {
     /// Changes a rule.
     UpdateReaction(UpdateReactionCommand), WriteReactionResponse,
-    |input, rules| UpdateReactionCommand::read(&input.id, &input.parameters, &input.body, rules),
+    |input, rules, principal| {
+        UpdateReactionCommand::read(&input.id, &input.parameters, &input.body, rules, principal)
+    },
     |input, _| drop(UpdateReactionCommand::describe(&input.body)),
     patch, "PATCH"
 }
@@ -160,7 +179,7 @@ rule_mutation! {
 rule_mutation! {
     /// Deletes a rule.
     RemoveReaction(DeleteReaction), DeleteReactionResponse,
-    |input, _| DeleteReaction::read(&input.id, &input.parameters),
-    |input, _| drop(DeleteReaction::read(&input.id, &input.parameters)),
+    |input, _, principal| DeleteReaction::read(&input.id, &input.parameters, principal),
+    |input, _| drop(DeleteReaction::read(&input.id, &input.parameters, Principal::Shared)),
     delete, "DELETE"
 }

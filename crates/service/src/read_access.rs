@@ -61,8 +61,8 @@ impl Service {
     }
 
     /// As [`Service::may_list`], for the log: where reading is gated, a missing tenant is the default one, as everywhere else.
-    /// A caller with a key needs the scope `follow` for what is not of one room, or a mention of its own actor; and its key must
-    /// still hold.
+    /// A caller with a key needs the scope `follow`, or for what is of one room, or a mention of its own actor, `listen`; and its
+    /// key must still hold.
     pub(crate) async fn may_follow(
         &self,
         principal: &Principal,
@@ -72,8 +72,9 @@ impl Service {
         if let Some(binding) = principal.binding() {
             self.require_live(principal).await?;
             let is_own = filter.mentioned.as_ref().is_some_and(|actor| binding.actors.allow(actor.as_str()));
-            if filter.room.is_none() && !is_own {
-                principal.check(&[Scope::Follow])?;
+            let listens = filter.room.is_some() || is_own;
+            if principal.check(&[Scope::Follow]).is_err() {
+                principal.check(&[if listens { Scope::Listen } else { Scope::Follow }])?;
             }
         }
         if !self.gates_reads() {

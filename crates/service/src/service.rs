@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    Code, Command, DomainError, IdempotencyKey, Key, OperationError, Record, RecordQuery, Rules, Timestamp,
+    Code, Command, DomainError, IdempotencyKey, Key, OperationError, Owner, Record, RecordQuery, Rules,
+    Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
 use agentcafe_eventlog::StreamHub;
@@ -13,9 +14,10 @@ use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
+use crate::auth_mode::Authentication;
 use crate::caller::Caller;
-use crate::keys::Authentication;
-use crate::keys::ring::KeyRing;
+use crate::key_ring::KeyRing;
+use crate::open_by_key::OpenByKey;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
@@ -25,6 +27,8 @@ pub struct ServiceSettings {
     pub authentication: Authentication,
     /// The most event streams that are open at once.
     pub max_streams: usize,
+    /// The most streams and waiting polls of one API key that are open at once; 0: no limit.
+    pub max_open_per_key: usize,
     /// The interval of a stream's heartbeats.
     pub stream_heartbeat: Duration,
     /// How often presences are swept, for the health document.
@@ -41,6 +45,8 @@ pub struct Service {
     pub(crate) keys: KeyRing,
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// The streams and waiting polls of each API key.
+    pub(crate) open_by_key: Arc<OpenByKey>,
     /// Held while the store is probed for writing, so that probes do not pile up in the queue of commands.
     pub(crate) probing: Mutex<()>,
     pub(crate) started_at: Timestamp,
@@ -51,6 +57,7 @@ impl Service {
     pub fn new(engine: Arc<Engine>, settings: ServiceSettings) -> Self {
         Self {
             streams: Arc::new(Semaphore::new(settings.max_streams)),
+            open_by_key: Arc::new(OpenByKey::new(settings.max_open_per_key)),
             probing: Mutex::default(),
             started_at: engine.now(),
             keys: KeyRing::new(Arc::clone(&engine.store)),
@@ -68,7 +75,10 @@ impl Service {
         caller: &Caller,
         input: &Input,
     ) -> Result<O::Output, OperationError> {
-        caller.principal.check(O::SCOPES)?;
+        let is_enough = |scope| caller.principal.check(&[scope]).is_ok();
+        if !O::SUFFICIENT_SCOPE.is_some_and(is_enough) {
+            caller.principal.check(O::SCOPES)?;
+        }
         if O::READS_OWN_WRITES {
             self.store().catch_up().await?;
         }
@@ -136,8 +146,9 @@ impl Call<'_> {
         let no_body = Map::new();
         let body = self.input.body.body().unwrap_or(&no_body);
         // Nobody occupies, probes or replays another caller's key.
-        let owner = caller.principal.idempotency_owner();
-        let parts: Vec<&str> = parts.iter().chain(&owner).map(String::as_str).collect();
+        let owner = caller.principal.owner();
+        let parts: Vec<&str> =
+            parts.iter().map(String::as_str).chain(owner.as_ref().map(Owner::as_str)).collect();
         let key = caller.idempotency_key.as_deref();
         let key = IdempotencyKey::new(key, &subject.tenant, &parts, verb, body);
         let origin = Origin {
@@ -149,6 +160,7 @@ impl Call<'_> {
             room_id: subject.room,
             actor_id: subject.actor,
             by: caller.principal.author(),
+            owner,
             started_at: engine.now(),
         };
         let submitted = SubmittedCommand { command: Arc::new(command), correlation_id, origin, key };

@@ -38,7 +38,7 @@ impl Service {
 
     /// How far the wall clock is ahead of the time of the store, in milliseconds; none while it is plausible.
     pub fn clock_ahead_ms(&self) -> Option<i64> {
-        Some(self.engine.store.clock().wall_clock_ahead_ms()).filter(|ahead| *ahead != 0)
+        Some(self.engine.store.steady_clock().wall_clock_ahead_ms()).filter(|ahead| *ahead != 0)
     }
 
     /// Whether the store takes writes. One probe at a time, so that probes do not fill the queue of commands.

@@ -1,6 +1,6 @@
 //! Private tables: sessions that are bought for a while.
 
-use agentcafe_domain::kernel::{ActorId, Field, OperationError, RoomId, TenantId};
+use agentcafe_domain::kernel::{ActorId, Authority, Field, OperationError, RoomId, TenantId};
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tables::change::{UpdateTableSession, UpdateTableSessionResponse};
 use agentcafe_domain::tables::open::{CreateTableSession, CreateTableSessionResponse};
@@ -35,6 +35,12 @@ parameters! {
     }
 }
 
+/// Whether a session exists for the caller: with an actor's API key, for its owner and its guests.
+fn is_entitled(call: &Call<'_>, session: &TableSession, viewer: Option<&ActorId>) -> bool {
+    call.caller.principal.authority() == Authority::Admin
+        || viewer.is_some_and(|viewer| session.entitles(viewer))
+}
+
 impl Operation for ListSessions {
     type Output = SessionList;
 
@@ -43,7 +49,11 @@ impl Operation for ListSessions {
     async fn run(self, call: &Call<'_>) -> Result<SessionList, OperationError> {
         let viewer = self.list.viewer.clone();
         let mut page: Page<TableSession> = self.list.page(call).await?;
-        page.records.retain(|session| call.service.may_see_session(session, viewer.as_ref()).is_ok());
+        let seen = |session: &TableSession| {
+            is_entitled(call, session, viewer.as_ref())
+                && call.service.may_see_session(session, viewer.as_ref()).is_ok()
+        };
+        page.records.retain(seen);
         Ok(page.map(|session| session.shown_to(viewer.as_ref())).into())
     }
 }
@@ -73,7 +83,9 @@ impl Operation for GetSession {
         let session: Option<TableSession> = call.service.by_id(&self.id, TableSession::key_of).await?;
         let own = session.filter(|session| {
             let principal = &call.caller.principal;
-            session.tenant_id == self.tenant && principal.reaches(&self.tenant, Some(&session.room_id))
+            session.tenant_id == self.tenant
+                && principal.reaches(&self.tenant, Some(&session.room_id))
+                && is_entitled(call, session, self.viewer.as_ref())
         });
         let session = own.ok_or_else(|| not_found(&self.tenant, &self.id))?;
         call.service.may_see_session(&session, self.viewer.as_ref())?;

@@ -31,8 +31,9 @@ impl Operation for GetTrace {
     const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {
+        let owner = call.caller.principal.restricted_to();
         let trace = match CorrelationId::parse(&self.id) {
-            Ok(correlation_id) => call.service.store().trace(correlation_id, self.tenant).await?,
+            Ok(correlation_id) => call.service.store().trace(correlation_id, self.tenant, owner).await?,
             Err(_) => None,
         };
         match trace {

@@ -4,7 +4,7 @@ use agentcafe_domain::kernel::{
     DomainError, Field, Fields, OperationError, ROOM_FILTER, Record, RecordQuery, Rules, TENANT_FILTER,
     TenantId,
 };
-use agentcafe_domain::keys::Scope;
+use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_domain::webhooks::change::{
     DeleteSubscription, DeleteSubscriptionResponse, UpdateSubscription,
 };
@@ -17,11 +17,10 @@ use serde::Serialize;
 
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
 use crate::paging::{Page, PageSelector, newest_by, record_list};
-use crate::service::Service;
 
 mod deliveries;
 
-pub use deliveries::{DeliveryList, DlqList, ListDeliveries, ListDlq};
+pub use deliveries::{DeliveryList, DlqList, ListDeliveries, ListDlq, ReplayDelivery};
 
 const ENABLED: Field = Field::new("enabled", "Only subscriptions that are enabled, or are not.", "true");
 const EVENT_TYPE: Field =
@@ -53,7 +52,9 @@ impl Operation for ListSubscriptions {
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<SubscriptionList, OperationError> {
-        let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
+        let owner = call.caller.principal.restricted_to();
+        let query = self.query.is_if_given("enabled", self.enabled).is_if_given("owner", owner.as_ref());
+        let query = self.page.of(query);
         let Page { mut records, next_cursor } = call.service.page::<Subscription>(query).await?;
         records.retain(|subscription| {
             let types = &subscription.event_types;
@@ -89,7 +90,7 @@ impl Operation for GetSubscription {
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<OneSubscription, OperationError> {
-        let stored = stored(call.service, &self.id, self.tenant.as_ref()).await?;
+        let stored = stored(call, &self.id, self.tenant.as_ref()).await?;
         if stored.deleted {
             return Err(not_found("subscriptionId", self.id).into());
         }
@@ -98,15 +99,17 @@ impl Operation for GetSubscription {
     }
 }
 
-/// The subscription with this id, deleted or not; of one tenant if the caller names one.
+/// The caller's subscription with this id, deleted or not; of one tenant if the caller names one.
 async fn stored(
-    service: &Service,
+    call: &Call<'_>,
     id: &str,
     tenant: Option<&TenantId>,
 ) -> Result<Subscription, OperationError> {
-    let found: Option<Subscription> = service.by_id(id, Subscription::key_of).await?;
-    let visible = found.filter(|found| tenant.is_none_or(|tenant| found.tenant_id == *tenant));
-    visible.ok_or_else(|| not_found("subscriptionId", id).into())
+    let found: Option<Subscription> = call.service.by_id(id, Subscription::key_of).await?;
+    let exists = |found: &Subscription| {
+        tenant.is_none_or(|tenant| found.tenant_id == *tenant) && found.is_visible_to(&call.caller.principal)
+    };
+    found.filter(exists).ok_or_else(|| not_found("subscriptionId", id).into())
 }
 
 /// Creates a subscription.
@@ -118,7 +121,7 @@ impl FromInput for CreateSubscription {
     }
 
     fn describe(input: &Input, rules: &Rules) {
-        let _ = CreateSubscriptionCommand::read(&input.body, rules, [0; 32]);
+        let _ = CreateSubscriptionCommand::read(&input.body, rules, Principal::Shared, [0; 32]);
     }
 }
 
@@ -130,7 +133,9 @@ impl Mutation for CreateSubscription {
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateSubscriptionCommand>, OperationError> {
         let (body, service) = (&call.input.body, call.service);
-        let command = CreateSubscriptionCommand::read(body, service.rules(), service.engine.random())?;
+        let principal = call.caller.principal.clone();
+        let random = service.engine.random();
+        let command = CreateSubscriptionCommand::read(body, service.rules(), principal, random)?;
         let (tenant, ..) = command.subject();
         let scope = KeyScope::post(command.subject(), [tenant.as_str(), "subscriptions", "create"]);
         Ok(Prepared { scope, command })
@@ -166,12 +171,12 @@ macro_rules! subscription_mutation {
             const SCOPES: &'static [Scope] = &[Scope::Hook];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
-                let stored = stored(call.service, &call.input.id, self.0.as_ref()).await?;
+                let stored = stored(call, &call.input.id, self.0.as_ref()).await?;
                 let subject = (&stored.tenant_id, stored.room_id.as_ref(), stored.actor_id.as_ref());
                 let parts = [stored.tenant_id.as_str(), "subscriptions", $verb_part, &stored.id.to_string()];
                 let scope = KeyScope::$verb(subject, parts);
-                let make: fn(Subscription, &Fields, &Rules) -> $command = $make;
-                Ok(Prepared { scope, command: make(stored, &call.input.body, call.service.rules()) })
+                let make: fn(Subscription, Principal, &Call<'_>) -> $command = $make;
+                Ok(Prepared { scope, command: make(stored, call.caller.principal.clone(), call) })
             }
         }
     };
@@ -180,13 +185,17 @@ macro_rules! subscription_mutation {
 subscription_mutation! {
     /// Changes a subscription.
     ChangeSubscription, UpdateSubscription, WriteSubscriptionResponse,
-    UpdateSubscription::read, |input| UpdateSubscription::describe(&input.body),
+    |stored, principal, call| {
+        let (body, service) = (&call.input.body, call.service);
+        UpdateSubscription::read(stored, body, service.rules(), principal, service.engine.random())
+    },
+    |input| UpdateSubscription::describe(&input.body),
     patch, "PATCH"
 }
 
 subscription_mutation! {
     /// Deletes a subscription.
     RemoveSubscription, DeleteSubscription, DeleteSubscriptionResponse,
-    |stored, _, _| DeleteSubscription::new(stored), |input| drop(input.parameters.tenant(TENANT_FILTER)),
+    |stored, principal, _| DeleteSubscription::new(stored, principal), |input| drop(input.parameters.tenant(TENANT_FILTER)),
     delete, "DELETE"
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
     ActorId, CallResult, Command, CorrelationId, DomainError, EventAuthor, ExternalCall, IdempotencyKey,
-    OperationError, Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
+    OperationError, Owner, Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -56,6 +56,8 @@ pub struct Origin {
     pub actor_id: Option<ActorId>,
     /// The API key that it came in with, if it is one.
     pub by: Option<EventAuthor>,
+    /// The owner of the trace, if it came in with an API key.
+    pub owner: Option<Owner>,
     /// When it arrived.
     pub started_at: Timestamp,
 }

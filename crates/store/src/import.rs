@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead, Read};
 
+use agentcafe_domain::actors::ActorName;
 use agentcafe_domain::kernel::{
     Cell, FollowerCursor, Heads, Lease, Record, Sequence, StoredEvent, StoredRecord, Table, Timestamp,
 };
 use agentcafe_domain::record_kinds::{self, RecordKind};
 
+use crate::actor_names::{self, ActorNames};
 use crate::export_format::{
     Digest, ExportScope, FORMAT, Header, Line, MAX_LINE_BYTES, RecordLine, Totals, Trailer, VERSION,
 };
@@ -144,6 +146,7 @@ fn import_into(
         Some(_) => Err(ImportError::NotEmpty(location.clone())),
         None => {
             buffer.write(&mut target)?;
+            name_actors(&mut target)?;
             if !is_within(last_numbers(&target)?, progress.heads) {
                 return Err(
                     lines.error("an inbox item or audit entry has a larger number than the first line says")
@@ -155,6 +158,18 @@ fn import_into(
             Ok(Imported::Done(trailer.totals))
         }
     }
+}
+
+/// Makes the names of the actors that were imported.
+fn name_actors(target: &mut impl ImportTarget) -> Result<(), StorageError> {
+    let mut names = ActorNames::default();
+    target.rows(actor_names::KNOWN_ACTORS, &[], |row| {
+        names.add(row.text(0)?, row.text(1)?);
+        Ok::<_, StorageError>(())
+    })?;
+    let row = |name| ImportRow::Record(ActorName::TABLE, StoredRecord::of(&name));
+    let rows: Vec<_> = names.into_records().map(row).collect();
+    rows.chunks(ROWS_AT_ONCE).try_for_each(|rows| target.write(rows).map_err(|(_, error)| error))
 }
 
 /// The import that a store was made by, if there was one.

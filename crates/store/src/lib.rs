@@ -1,5 +1,6 @@
 //! The only SQL: the log, the records, and the commit batches that write them.
 
+mod actor_names;
 mod commit;
 pub mod envelope;
 mod epoch;

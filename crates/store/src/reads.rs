@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use agentcafe_domain::kernel::{
-    ActorId, CorrelationId, Key, MAX_STEPS, RecordQuery, RoomId, Sequence, Status, Step, StepCode,
+    ActorId, CorrelationId, Key, MAX_STEPS, Owner, RecordQuery, RoomId, Sequence, Status, Step, StepCode,
     StoredRecord, Table, TenantId, Timestamp, Trace,
 };
 use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
@@ -256,24 +256,31 @@ pub(crate) async fn select_records<C: ReadConnection>(
     Ok((records.taken, records.is_cut || is_full))
 }
 
-/// Reads the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant if given.
+/// Reads the newest attempt with this correlation id, with the steps of all its attempts before; of one tenant and of one owner
+/// if given.
 pub(crate) struct TraceOf {
     pub(crate) correlation_id: CorrelationId,
     pub(crate) tenant: Option<TenantId>,
+    pub(crate) owner: Option<Owner>,
 }
 
 impl ReadRequest for TraceOf {
     type Answer = Option<Trace>;
 
     async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Option<Trace>, StorageError> {
-        let Self { correlation_id, tenant } = self;
+        let Self { correlation_id, tenant, owner } = self;
         let mut parameters = vec![Parameter::Text(correlation_id.as_str())];
-        parameters.extend(tenant.as_ref().map(|tenant| Parameter::Text(tenant.as_str())));
-        let of_tenant = if tenant.is_some() { " AND tenant_id = $2" } else { "" };
+        let columns = [
+            ("tenant_id", tenant.as_ref().map(TenantId::as_str)),
+            ("owner", owner.as_ref().map(Owner::as_str)),
+        ];
+        let columns = columns.into_iter().filter_map(|(column, value)| Some((column, value?)));
+        let mut filter = String::new();
+        conditions(&mut filter, &mut parameters, "", columns);
         let sql = format!(
             "SELECT trace_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms,
                     ended_at_ms, succeeded, steps
-             FROM {} WHERE correlation_id = $1{of_tenant} ORDER BY id DESC LIMIT {MAX_ATTEMPTS}",
+             FROM {} WHERE correlation_id = $1{filter} ORDER BY id DESC LIMIT {MAX_ATTEMPTS}",
             C::TRACES
         );
         // The newest is read first.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use agentcafe_domain::kernel::{
-    ActorId, Cell, CorrelationId, EventType, Hash, Reply, RoomId, StoredEvent, StoredRecord, Success, Table,
-    Timestamp,
+    ActorId, Cell, CorrelationId, EventType, Hash, Owner, Reply, RoomId, StoredEvent, StoredRecord, Success,
+    Table, Timestamp,
 };
 use agentcafe_eventlog::LoggedEvent;
 use bytes::Bytes;
@@ -97,13 +97,14 @@ pub(crate) const EVENTS: RowFormat<StoredEvent, 9> = RowFormat {
 };
 
 /// The attempts that traces are made of.
-pub(crate) const ATTEMPTS: RowFormat<TraceNote, 12> = RowFormat {
+pub(crate) const ATTEMPTS: RowFormat<TraceNote, 13> = RowFormat {
     table: "traces",
     columns:
         "trace_id, correlation_id, request_id, route, method, tenant_id, room_id, actor_id, started_at_ms,
-              ended_at_ms, succeeded, steps",
+              ended_at_ms, succeeded, steps, owner",
     types: [
-        "uuid", "text", "text", "text", "text", "text", "text", "text", "bigint", "bigint", "boolean", "text",
+        "uuid", "text", "text", "text", "text", "text", "text", "text", "bigint", "bigint", "boolean",
+        "text", "text",
     ],
     values: |note| {
         let origin = &note.origin;
@@ -121,6 +122,7 @@ pub(crate) const ATTEMPTS: RowFormat<TraceNote, 12> = RowFormat {
             Parameter::Integer(note.ended_at.as_millis()),
             Parameter::Boolean(note.succeeded),
             Parameter::Bytes(Cow::Owned(steps)),
+            Parameter::optional(origin.owner.as_ref().map(Owner::as_str)),
         ]
     },
 };

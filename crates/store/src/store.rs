@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use agentcafe_domain::kernel::{
-    Clock, CorrelationId, IdSource, Key, Record, RecordQuery, RoomId, Rules, Sequence, StoredRecord, Table,
-    TenantId, Trace,
+    Clock, CorrelationId, IdSource, Key, Owner, Record, RecordQuery, RoomId, Rules, Sequence, StoredRecord,
+    Table, TenantId, Trace,
 };
 use agentcafe_domain::moderation::RateWindows;
 use agentcafe_eventlog::{
@@ -176,8 +176,13 @@ impl Store {
     }
 
     /// The time that all nodes share.
-    pub fn clock(&self) -> Arc<SteadyClock> {
-        Arc::clone(&self.view.clock)
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.view.clock) as Arc<dyn Clock>
+    }
+
+    /// The same, with how it relates to the wall clock.
+    pub fn steady_clock(&self) -> &SteadyClock {
+        &self.view.clock
     }
 
     /// The newest events, and the wake-ups of followers.
@@ -326,13 +331,14 @@ impl Store {
         Ok(RecordPage { records, has_more })
     }
 
-    /// What became of the requests with this correlation id; of one tenant if given.
+    /// What became of the requests with this correlation id; of one tenant and of one owner if given.
     pub async fn trace(
         &self,
         correlation_id: CorrelationId,
         tenant: Option<TenantId>,
+        owner: Option<Owner>,
     ) -> Result<Option<Trace>, ReadError> {
-        self.view.reader.read(TraceOf { correlation_id, tenant }).await
+        self.view.reader.read(TraceOf { correlation_id, tenant, owner }).await
     }
 }
 

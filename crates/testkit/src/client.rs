@@ -64,6 +64,12 @@ impl Client {
         self
     }
 
+    /// The same client, headers included, of the server at this address.
+    #[must_use]
+    pub fn at(self, address: SocketAddr) -> Self {
+        Self { headers: self.headers, ..Self::new(address) }
+    }
+
     /// Begins a request. `path` starts with `/` and may carry an encoded query.
     ///
     /// # Panics

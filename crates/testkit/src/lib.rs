@@ -16,6 +16,7 @@
 pub mod client;
 pub mod everywhere;
 pub mod fake_clock;
+pub mod keys;
 pub mod postgres;
 pub mod receiver;
 pub mod redis;
@@ -30,6 +31,7 @@ pub use serde_json::{Value, json};
 
 pub use crate::client::{Answer, Client, Request, fresh_key};
 pub use crate::fake_clock::FakeClock;
+pub use crate::keys::{Key, SHARED_TOKEN};
 pub use crate::postgres::{End, Postgres};
 pub use crate::receiver::{Reaction, Received, Receiver};
 pub use crate::redis::Redis;

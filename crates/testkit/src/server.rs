@@ -198,7 +198,9 @@ impl Launch {
         let spawned: Vec<_> = (0..nodes).map(|_| Process::spawn(&self)).collect();
         let mut nodes = Vec::new();
         for mut process in spawned {
-            let ready = process.address(wait_until_ready, shares_redis);
+            // Strangers are not told whether there is Redis.
+            let token = self.environment.get("API_AUTH_TOKEN").map(String::as_str);
+            let ready = process.address(wait_until_ready, shares_redis, token);
             let address = match tokio::time::timeout(START_DEADLINE, ready).await {
                 Ok(Some(address)) => address,
                 Ok(None) => {
@@ -379,7 +381,12 @@ impl Process {
 
     /// Its address once it listens, or, with `wait_until_ready`, once it is ready; none if it ended. A node that shares limits must
     /// also be connected to Redis, because until then it applies its own.
-    async fn address(&mut self, wait_until_ready: bool, shares_redis: bool) -> Option<SocketAddr> {
+    async fn address(
+        &mut self,
+        wait_until_ready: bool,
+        shares_redis: bool,
+        token: Option<&str>,
+    ) -> Option<SocketAddr> {
         let address = {
             let log = self.log.wait_for(|log| address_in(log).is_some()).await.ok()?;
             address_in(&log)?
@@ -388,11 +395,13 @@ impl Process {
             return Some(address);
         }
         let client = Client::new(address);
+        let client =
+            token.into_iter().fold(client, |client, token| client.with_header("x-api-key", token.trim()));
         loop {
             let get = |path| client.request(reqwest::Method::GET, path).try_send();
             let is_ready = get("/readyz").await.is_ok_and(|ready| ready.status == 200);
             let is_connected =
-                async || get("/healthz").await.is_ok_and(|health| health.json["redis"]["connected"] == true);
+                async || get("/healthz").await.is_ok_and(|health| health.json["redis"]["connected"] != false);
             if is_ready && (!shares_redis || is_connected().await) {
                 return Some(address);
             }

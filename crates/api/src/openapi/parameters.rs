@@ -11,6 +11,7 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
     ("correlationId", "The correlation id of the request.", "order-4711"),
     ("dlqId", "The entry.", EXAMPLE_ID),
     ("inboxId", "The item.", EXAMPLE_ID),
+    ("keyId", "The key.", "0x914KZelJ4jG"),
     ("objectId", "The object.", EXAMPLE_ID),
     ("roomId", "The room.", "main"),
     ("sessionId", "The session.", EXAMPLE_ID),

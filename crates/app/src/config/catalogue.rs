@@ -14,7 +14,7 @@ use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::DEFAULT_STUB_PROOF;
 use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_load::target::Target;
-use agentcafe_service::keys::AuthMode;
+use agentcafe_service::AuthMode;
 use ipnet::IpNet;
 use reqwest::Url;
 
@@ -94,12 +94,12 @@ macro_rules! settings {
 }
 
 settings! {
-    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "verify", "new-epoch", "migrate", "load", "drill"] {
+    "Storage" for ["serve", "realtime", "projector", "tail", "export", "import", "verify", "new-epoch", "keys", "migrate", "load", "drill"] {
         /// The directory of the embedded database and of agentcafe.toml; one process at a time uses it
         AGENTCAFE_DATA_DIR: PathBuf = parsed("a directory"), default "./data";
     }
 
-    "Storage" for ["serve", "export", "import", "verify", "new-epoch", "migrate"] {
+    "Storage" for ["serve", "export", "import", "verify", "new-epoch", "keys", "migrate"] {
         /// The PostgreSQL database of all data
         DATABASE_URL: Secret = POSTGRES_ADDRESS, unset "none: the embedded database", address;
         /// Whether DATABASE_URL must be set
@@ -127,24 +127,22 @@ settings! {
             parsed("text; ASCII where realtime or projector send it"), unset NONE, secret;
         /// The Redis server, for limits that nodes share, unread counts and read models
         REDIS_URL: Secret = REDIS_ADDRESS, unset NONE, address;
+        /// realtime, projector: the API key (kind service) with which they read the API; without it, they send API_AUTH_TOKEN
+        AGENTCAFE_SOURCE_TOKEN: String = parsed("ASCII text"), unset "API_AUTH_TOKEN", secret;
         /// realtime, projector: how long the API's event stream may be silent before it reconnects
         AGENTCAFE_SOURCE_SILENCE_MS: Duration = millis(1_000),
             default StreamOptions::all(Start::Latest).idle_timeout.as_millis();
     }
 
     "API" for ["serve"] {
-        /// Who is let in: holders of API_AUTH_TOKEN, of API keys, or both
-        AUTH_MODE: AuthMode = Kind::Choice(&[
-            ("shared", AuthMode::Shared, "the token alone"),
-            ("both", AuthMode::Both, "the token, which stands for everybody, and API keys"),
-            ("keys", AuthMode::Keys, "API keys alone"),
-        ]), unset "shared until there is an API key, then both";
         /// The IP address to listen on
         API_HOST: IpAddr = IP_ADDRESS, unset LISTEN_HOST;
         /// The port to listen on; 0: any free port
         API_PORT else "PORT": u16 = PORT, default API_PORT_NUMBER;
-        /// Requests per minute for each client, method and route
+        /// Requests per minute for each address, method and route, without API keys
         API_RATE_LIMIT_PER_MIN: u64 = number().zero("no limit"), default 120;
+        /// Requests per minute for each API key, method and route, without streams and polls
+        API_KEY_RATE_LIMIT_PER_MIN: u64 = number().zero("no limit"), default 1_200;
         /// The interval between heartbeats of a stream
         API_STREAM_HEARTBEAT_MS: Duration = millis(10), default 15_000;
         /// Maximum number of open streams; more get 503
@@ -159,6 +157,14 @@ settings! {
     }
 
     "API" for ["serve", "realtime"] {
+        /// Who is let in: holders of API_AUTH_TOKEN, of API keys, or both
+        AUTH_MODE: AuthMode = Kind::Choice(&[
+            ("shared", AuthMode::Shared, "the token alone"),
+            ("both", AuthMode::Both, "the token, which stands for everybody, and API keys"),
+            ("keys", AuthMode::Keys, "API keys alone"),
+        ]), unset "shared until there is an API key, then both";
+        /// Maximum number of streams and waiting polls of an API key that a process has open; more get 429
+        API_KEY_MAX_OPEN: usize = number().zero("no limit"), default 100;
         /// The proxies whose x-forwarded-for is trusted; their connections are not limited
         TRUSTED_PROXIES: Vec<IpNet> = NETWORKS, unset NONE;
         /// Maximum number of connections of a client address; more get 503
@@ -241,7 +247,7 @@ settings! {
         REALTIME_PORT else "PORT": u16 = PORT, unset format!("{REALTIME_PORT_NUMBER}; in serve none");
         /// The IP address to listen on
         REALTIME_HOST: IpAddr = IP_ADDRESS, unset LISTEN_HOST;
-        /// The API to follow, with API_AUTH_TOKEN: its address, or the URL of its event stream
+        /// The API to follow: its address, or the URL of its event stream
         REALTIME_EVENT_SOURCE_URL: Url = HTTP_URL,
             unset format!("{}{EVENT_STREAM_PATH}; in serve its own", local(API_PORT_NUMBER)), address;
         /// Maximum pause before the event stream reconnects
@@ -261,7 +267,7 @@ settings! {
     }
 
     "Projector" for ["projector"] {
-        /// The API to follow, with API_AUTH_TOKEN: its address, or the URL of its event stream
+        /// The API to follow: its address, or the URL of its event stream
         PROJECTOR_EVENT_SOURCE_URL: Url = HTTP_URL, default local(API_PORT_NUMBER), address;
         /// The URL of the event stream, if its path is another one
         PROJECTOR_EVENT_STREAM_URL: Url = HTTP_URL,
@@ -289,7 +295,10 @@ settings! {
     "Command line client" for ["tail"] {
         /// The URL of the server
         AGENTCAFE_URL: Url = HTTP_URL, default local(API_PORT_NUMBER);
-        /// The token of the server, if it has one
+    }
+
+    "Command line client" for ["tail", "keys"] {
+        /// The API key for the server, or its shared token, if it needs one
         AGENTCAFE_TOKEN: String = TEXT, unset NONE, secret;
     }
 

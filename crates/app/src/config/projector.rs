@@ -10,7 +10,7 @@ use agentcafe_redis::Keys;
 use reqwest::Url;
 
 use super::catalogue::*;
-use super::serve::log;
+use super::serve::{log, source_token};
 use super::setting::Setting;
 use super::sources::{SettingError, Sources};
 use crate::process::LogSettings;
@@ -61,7 +61,7 @@ impl ProjectorConfig {
 }
 
 fn api(sources: &Sources) -> Result<ApiClient, SettingError> {
-    let token = sources.optional(&API_AUTH_TOKEN)?;
+    let token = source_token(sources)?;
     let (setting, made) = match sources.optional(&PROJECTOR_EVENT_STREAM_URL)? {
         Some(url) => {
             (&PROJECTOR_EVENT_STREAM_URL, ApiClient::from_stream_url(url.as_str(), token.as_deref()))
@@ -81,7 +81,10 @@ pub(super) fn event_source(
     made: Result<ApiClient, AddressError>,
 ) -> Result<ApiClient, SettingError> {
     made.map_err(|error| match error {
-        AddressError::Token => sources.error(&API_AUTH_TOKEN, &error.to_string()),
+        AddressError::Token => match sources.optional(&AGENTCAFE_SOURCE_TOKEN) {
+            Ok(Some(_)) => sources.error(&AGENTCAFE_SOURCE_TOKEN, &error.to_string()),
+            _ => sources.error(&API_AUTH_TOKEN, &error.to_string()),
+        },
         _ => sources.error(url, &error.to_string()),
     })
 }

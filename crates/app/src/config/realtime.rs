@@ -9,7 +9,7 @@ use agentcafe_redis::Keys;
 
 use super::catalogue::*;
 use super::projector::event_source;
-use super::serve::{browsers, check_exposure, connections, listen_host, log, token};
+use super::serve::{browsers, connections, listen_host, log, source_token, token};
 use super::sources::{SettingError, Sources};
 use crate::process::{ConnectionSettings, LogSettings};
 
@@ -28,6 +28,8 @@ pub(crate) struct RealtimeConfig {
     pub(crate) settings: RealtimeSettings,
     /// Whether `REALTIME_EVENT_SOURCE_URL` is set.
     pub(crate) has_source: bool,
+    /// The token with which the API is read.
+    pub(crate) source_token: Option<String>,
     /// The names of the projector's keys in Redis.
     pub(crate) keys: Keys,
 }
@@ -47,20 +49,19 @@ impl RealtimeConfig {
     }
 
     fn on_port(sources: &Sources, port: u16) -> Result<Self, SettingError> {
-        let token = token(sources)?;
-        let host = listen_host(sources.optional(&REALTIME_HOST)?, &token);
-        check_exposure(&REALTIME_HOST, host, &token)?;
-        let listen = SocketAddr::new(host, port);
+        let (token, source_token) = (token(sources)?, source_token(sources)?);
+        let listen = SocketAddr::new(listen_host(&REALTIME_HOST, sources)?, port);
         let url = sources.optional(&REALTIME_EVENT_SOURCE_URL)?;
         let source = match &url {
-            Some(url) => ApiClient::from_stream_url(url.as_str(), token.required.as_deref()),
-            None => ApiClient::new(&local(API_PORT_NUMBER), token.required.as_deref()),
+            Some(url) => ApiClient::from_stream_url(url.as_str(), source_token.as_deref()),
+            None => ApiClient::new(&local(API_PORT_NUMBER), source_token.as_deref()),
         };
         let settings = RealtimeSettings {
             source: event_source(sources, &REALTIME_EVENT_SOURCE_URL, source)?,
             source_reconnect: sources.value(&REALTIME_SOURCE_RECONNECT_MS)?,
             source_silence: sources.value(&AGENTCAFE_SOURCE_SILENCE_MS)?,
             token,
+            max_open_per_key: sources.value(&API_KEY_MAX_OPEN)?,
             browsers: browsers(sources)?,
             heartbeat: sources.value(&REALTIME_HEARTBEAT_MS)?,
             room_history_limit: sources.value(&REALTIME_ROOM_HISTORY_LIMIT)?,
@@ -76,6 +77,7 @@ impl RealtimeConfig {
             log: log(sources)?,
             settings,
             has_source: url.is_some(),
+            source_token,
             keys: Keys::new(sources.value(&REALTIME_REDIS_PREFIX)?),
         })
     }

@@ -15,8 +15,7 @@ use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_domain::webhooks::target::WebhookRules;
 use agentcafe_http::{BrowserPolicy, Token};
 use agentcafe_redis::Keys;
-use agentcafe_service::ServiceSettings;
-use agentcafe_service::keys::Authentication;
+use agentcafe_service::{AuthMode, Authentication, ServiceSettings};
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 
 use super::catalogue::*;
@@ -58,9 +57,7 @@ impl ServeConfig {
     /// Reads every setting. The error is that of the first invalid one.
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let token = token(sources)?;
-        let host = listen_host(sources.optional(&API_HOST)?, &token);
-        check_exposure(&API_HOST, host, &token)?;
-        let listen = SocketAddr::new(host, sources.value(&API_PORT)?);
+        let listen = SocketAddr::new(listen_host(&API_HOST, sources)?, sources.value(&API_PORT)?);
         let rules = rules(sources)?;
         let realtime = RealtimeConfig::embedded(sources)?;
         let mut log = log(sources)?;
@@ -75,6 +72,7 @@ impl ServeConfig {
                     .to_owned(),
             );
         }
+        log.warnings.extend(shared_token_warning(sources)?);
         let redis = sources.optional(&REDIS_URL)?;
         let keys = Keys::new(sources.value(&INBOX_REDIS_PREFIX)?);
         Ok(Self {
@@ -95,6 +93,15 @@ impl ServeConfig {
             log,
         })
     }
+}
+
+/// That the shared token stands for everybody, if keys may be used beside it.
+fn shared_token_warning(sources: &Sources) -> Result<Option<String>, SettingError> {
+    let is_root = token(sources)?.required.is_some() && auth_mode(sources)? != AuthMode::Shared;
+    Ok(is_root.then(|| {
+        "API_AUTH_TOKEN stands for everybody and administrates the keys: once all callers have keys, set AUTH_MODE=keys"
+            .to_owned()
+    }))
 }
 
 /// The storage of a server with these settings.
@@ -130,12 +137,31 @@ pub(super) fn log(sources: &Sources) -> Result<LogSettings, SettingError> {
     Ok(LogSettings { filter, format, warnings: sources.warnings() })
 }
 
-/// The token that requests must carry, and the query parameter that may carry it.
+/// The token that callers may share, unless all must have keys, and the query parameter that may carry it.
 pub(super) fn token(sources: &Sources) -> Result<Token, SettingError> {
+    let shared = sources.optional(&API_AUTH_TOKEN)?;
     Ok(Token {
-        required: sources.optional(&API_AUTH_TOKEN)?,
+        required: if auth_mode(sources)? == AuthMode::Keys { None } else { shared },
         query_param: sources.value(&API_AUTH_QUERY_PARAM)?,
     })
+}
+
+/// Who is let in.
+pub(super) fn auth_mode(sources: &Sources) -> Result<AuthMode, SettingError> {
+    Ok(sources.optional(&AUTH_MODE)?.unwrap_or_default())
+}
+
+/// Whether callers need a key or a token whatever the store holds.
+pub(super) fn is_closed(sources: &Sources) -> Result<bool, SettingError> {
+    Ok(auth_mode(sources)? == AuthMode::Keys || token(sources)?.required.is_some())
+}
+
+/// The token with which realtime and projector read the API.
+pub(super) fn source_token(sources: &Sources) -> Result<Option<String>, SettingError> {
+    match sources.optional(&AGENTCAFE_SOURCE_TOKEN)? {
+        Some(token) => Ok(Some(token)),
+        None => sources.optional(&API_AUTH_TOKEN),
+    }
 }
 
 /// The limits of connections.
@@ -146,20 +172,18 @@ pub(super) fn connections(sources: &Sources) -> Result<ConnectionSettings, Setti
     })
 }
 
-/// Where to listen: without a token only this machine may connect, unless a host is set.
-pub(super) fn listen_host(host: Option<IpAddr>, token: &Token) -> IpAddr {
-    let default = if token.required.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-    host.unwrap_or(default.into())
+/// Where to listen: where no token is needed only this machine may connect, unless a host is set.
+pub(super) fn listen_host(setting: &Setting<IpAddr>, sources: &Sources) -> Result<IpAddr, SettingError> {
+    let default = if is_closed(sources)? { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let host = sources.optional(setting)?.unwrap_or(default.into());
+    check_exposure(setting, host, sources)?;
+    Ok(host)
 }
 
-/// Checks that an address is loopback, or the token too long to be guessed.
-pub(super) fn check_exposure(
-    setting: &Setting<IpAddr>,
-    listen: IpAddr,
-    token: &Token,
-) -> Result<(), SettingError> {
-    let problem = match &token.required {
-        _ if listen.to_canonical().is_loopback() => return Ok(()),
+/// Checks that an address is loopback, or all callers need API keys, or the token is too long to be guessed.
+fn check_exposure(setting: &Setting<IpAddr>, listen: IpAddr, sources: &Sources) -> Result<(), SettingError> {
+    let problem = match &token(sources)?.required {
+        _ if listen.to_canonical().is_loopback() || auth_mode(sources)? == AuthMode::Keys => return Ok(()),
         Some(token) if token.len() >= MIN_TOKEN_BYTES => return Ok(()),
         Some(token) => format!("has {} bytes", token.len()),
         None => "is not set".to_owned(),
@@ -167,7 +191,7 @@ pub(super) fn check_exposure(
     let setting = setting.description.names[0];
     Err(SettingError::new(format!(
         "{listen} ({setting}) is reachable from other machines, and API_AUTH_TOKEN {problem}. It must have at least \
-         {MIN_TOKEN_BYTES} bytes (openssl rand -hex 32). Set it, or {setting}=127.0.0.1"
+         {MIN_TOKEN_BYTES} bytes (openssl rand -hex 32). Set it, or AUTH_MODE=keys, or {setting}=127.0.0.1"
     )))
 }
 
@@ -182,7 +206,7 @@ pub(super) fn browsers(sources: &Sources) -> Result<BrowserPolicy, SettingError>
 fn rules(sources: &Sources) -> Result<Rules, SettingError> {
     let max_chars = sources.value(&API_MAX_CHAT_MESSAGE_CHARS)?;
     let allow_private_targets = sources.optional(&WEBHOOK_ALLOW_PRIVATE_TARGETS)?;
-    let has_token = sources.optional(&API_AUTH_TOKEN)?.is_some();
+    let is_closed = is_closed(sources)?;
     Ok(Rules::default()
         .with(ConversationRules { max_message_chars: if max_chars == 0 { usize::MAX } else { max_chars } })
         .with(PresenceRules { default_ttl_ms: sources.value(&PRESENCE_DEFAULT_TTL_MS)? })
@@ -196,7 +220,7 @@ fn rules(sources: &Sources) -> Result<Rules, SettingError> {
         })
         .with(sources.value(&PERMISSIONS_MODE)?)
         .with(private_tables(sources)?)
-        .with(WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!has_token) }))
+        .with(WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!is_closed) }))
 }
 
 fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> {
@@ -219,16 +243,17 @@ fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> 
 }
 
 fn settings(sources: &Sources, token: Token) -> Result<ApiSettings, SettingError> {
-    let mode = sources.optional(&AUTH_MODE)?.unwrap_or_default();
-    let authentication = Authentication { mode, shared_token: token.required.clone() };
+    let authentication = Authentication { mode: auth_mode(sources)?, shared_token: token.required.clone() };
     Ok(ApiSettings {
         token,
         browsers: browsers(sources)?,
         rate_limit_per_min: sources.value(&API_RATE_LIMIT_PER_MIN)?,
+        key_rate_limit_per_min: sources.value(&API_KEY_RATE_LIMIT_PER_MIN)?,
         trusted_proxies: sources.optional(&TRUSTED_PROXIES)?.unwrap_or_default(),
         service: ServiceSettings {
             authentication,
             max_streams: sources.value(&API_STREAM_MAX_CLIENTS)?,
+            max_open_per_key: sources.value(&API_KEY_MAX_OPEN)?,
             stream_heartbeat: sources.value(&API_STREAM_HEARTBEAT_MS)?,
             presence_sweep: sources.value(&PRESENCE_SWEEP_MS)?,
             table_session_sweep: sources.value(&TABLE_SESSION_SWEEP_MS)?,

@@ -182,7 +182,9 @@ impl Feed {
             RequestError::Unauthorized => {
                 bail!("{server} wants a token: set AGENTCAFE_TOKEN to what the server has as API_AUTH_TOKEN")
             }
-            RequestError::NoEventStream(_) => bail!("{server}: {why}: is it an AgentCafe server?"),
+            RequestError::NoEventStream(_) | RequestError::NotFound(_) => {
+                bail!("{server}: {why}: is it an AgentCafe server?")
+            }
             RequestError::Rejected(_) => bail!("{server} refuses: {why}"),
             RequestError::Unreachable(_) if !self.was_connected => bail!(
                 "cannot reach a server at {server} ({why}); start one with `agentcafe serve`, or name another with --url"

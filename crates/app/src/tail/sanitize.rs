@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The text on one line, without control characters and without changes of the reading direction.
-pub(super) fn sanitize(text: &str) -> Cow<'_, str> {
+pub(crate) fn sanitize(text: &str) -> Cow<'_, str> {
     if text.chars().all(|character| visible(character) == character) {
         return Cow::Borrowed(text);
     }

@@ -1,4 +1,4 @@
-//! Data of an earlier version opens with this one: the log is unchanged, keys replay, cursors resume.
+//! Data of an earlier version opens with this one: the log is unchanged, keys replay, cursors resume, and no record has an owner.
 //!
 //! `tests/fixtures/0.1.0` was made by the binary of that version: one request to every mutation, each under a key of
 //! its own (`*.mutations.jsonl`, with the response that a replay got), and all events after them (`*.events.json`).
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agentcafe_testkit::{Client, Launch, Postgres, Value, json};
+use agentcafe_testkit::{Answer, Client, Launch, Postgres, Value, json};
 use tempfile::TempDir;
 
 use crate::launch;
@@ -56,11 +56,46 @@ async fn assert_log_continues(client: &Client, store: &str) {
     assert_eq!(later.data()["events"][0]["sequence"], sequence);
 }
 
+/// What the fixture holds has no owner: with API keys, admins reach it, agents do not.
+async fn assert_records_have_no_owner(client: &Client) {
+    let first = client.get("/v1/events?limit=1").await.data()["events"][0].clone();
+    let admin = client.make_key(json!({"kind": "admin"})).await.client;
+    let agent = admin.make_key(json!({"kind": "agent", "actors": ["Nova"]})).await.client;
+    let mut named = vec![format!("/v1/traces/{}", first["correlationId"].as_str().expect("an id"))];
+    for (path, member) in [
+        ("/v1/subscriptions", "subscriptions"),
+        ("/v1/reactions/subscriptions", "subscriptions"),
+        ("/v1/subscriptions/deliveries", "deliveries"),
+        ("/v1/subscriptions/dlq", "dlq"),
+    ] {
+        let listed = |answer: Answer| answer.data()[member].as_array().cloned().expect("a list");
+        let stored = listed(admin.get(path).await);
+        assert!(
+            stored.iter().all(|record| record.get("owner").is_none()) && !stored.is_empty(),
+            "{stored:?}"
+        );
+        assert!(listed(agent.get(path).await).is_empty(), "{path}");
+        let id = stored[0]["id"].as_str().expect("an id");
+        named.extend((member == "subscriptions").then(|| format!("{path}/{id}")));
+    }
+    for path in named {
+        assert_eq!((admin.get(&path).await.status, agent.get(&path).await.status), (200, 404), "{path}");
+    }
+}
+
+/// Nobody joins under a name that looks like that of an actor who was there before.
+pub(crate) async fn assert_names_are_taken(client: &Client) {
+    let entered = client.act("/v1/commands/enter", json!({ "actorId": "N\u{43e}va" })).await;
+    assert_eq!(entered.error(400, "ERR_VALIDATION")["looksLike"], "Nova");
+}
+
 async fn assert_opens(launch: Launch, store: &str) {
     let server = launch.start().await;
     let client = server.client();
     assert_keys_replay(&client, store).await;
     assert_log_continues(&client, store).await;
+    assert_names_are_taken(&client).await;
+    assert_records_have_no_owner(&client).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use agentcafe_testkit::{Client, Launch, Postgres, Server, Value, json, store_und
 use tempfile::TempDir;
 
 use crate::background_load::all_events;
+use crate::earlier_version::assert_names_are_taken;
 use crate::seeded_random::SeededRandom;
 use crate::{cafe, launch};
 
@@ -40,7 +41,7 @@ pub(crate) fn on_postgres(subcommand: &str, url: &str) -> Command {
 }
 
 /// The command of a subcommand on the store of servers with this data directory.
-fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn agentcafe(subcommand: &str, directory: &Path, arguments: &[&str]) -> Command {
     let mut command = match store_under_test() {
         "sqlite" => embedded_command(subcommand, directory),
         _ => on_postgres(subcommand, &Postgres::shared().database_for(directory)),
@@ -205,6 +206,7 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     for event in events.iter().filter(|event| event["sequence"].as_u64() > Some(received)) {
         assert_eq!(stream.next_event().await.data, *event);
     }
+    assert_names_are_taken(&client).await;
     let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai" })).await;
     assert_eq!(next.data()["sequence"], json!(events.len() + 1));
     assert_eq!(stream.next_event().await.id, Some(events.len() as u64 + 1));

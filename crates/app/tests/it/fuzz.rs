@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_testkit::{Answer, Client, Method, Request, Value, fresh_key, json};
+use agentcafe_testkit::{Answer, Client, Method, Request, SHARED_TOKEN, Server, Value, fresh_key, json};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -13,9 +13,16 @@ use tokio::task::JoinSet;
 
 use self::values::odd_values;
 use crate::monitoring::documented;
-use crate::{UNKNOWN_ID, cafe, log, promote};
+use crate::{UNKNOWN_ID, launch, log, promote};
 
 mod values;
+
+/// A started server, and a client with its shared token: API keys are made, after which others are refused.
+async fn cafe() -> (Server, Client) {
+    let server = launch().with_shared_token().start().await;
+    let client = server.client().with_token(SHARED_TOKEN);
+    (server, client)
+}
 
 /// Concurrent requests.
 const CONCURRENCY: usize = 24;

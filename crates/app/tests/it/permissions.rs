@@ -173,7 +173,7 @@ async fn permission_grant_is_audited() {
     let body = json!({"roomId": "main", "actorId": "Nova", "canModerate": true, "canMove": false});
     let first = client.post("/v1/permissions", "k", body.clone()).await;
     let entry = first.data()["audit"].clone();
-    let want = json!({"id": entry["id"], "auditSeq": 1, "tenantId": "default", "roomId": "main", "operatorId": "system",
+    let want = json!({"id": entry["id"], "auditSeq": 1, "tenantId": "default", "roomId": "main", "operatorId": "anonymous",
         "action": "permission_grant", "targetActorId": "Nova", "reason": null, "metadata": {"canModerate": true, "canMove": false},
         "correlationId": first.data()["correlationId"], "requestId": first.header("x-request-id"), "outcome": "applied",
         "eventId": null, "createdAt": first.data()["permission"]["updatedAt"]});

@@ -69,7 +69,7 @@ fn webhook_signature_is_that_of_standard_webhooks() {
     assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
 }
 
-fn assert_signed(request: &Received, secret: &str) {
+pub(crate) fn assert_signed(request: &Received, secret: &str) {
     let hex: String =
         hmac(secret.as_bytes(), &request.body).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(request.header("x-agentcafe-signature"), hex);

@@ -24,7 +24,7 @@ pub(crate) async fn dlq_entry(client: &Client, count: usize) -> Vec<Value> {
     .await
 }
 
-fn replay_path(entry: &Value) -> String {
+pub(crate) fn replay_path(entry: &Value) -> String {
     format!("/v1/subscriptions/dlq/{}/replay", entry["id"].as_str().expect("an id"))
 }
 

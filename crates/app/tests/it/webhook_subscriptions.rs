@@ -19,7 +19,7 @@ pub(crate) async fn delete(client: &Client, subscription: &Value) -> Answer {
     client.request(Method::DELETE, &path).key(&fresh_key()).send().await
 }
 
-async fn listed(client: &Client, query: &str) -> Vec<Value> {
+pub(crate) async fn listed(client: &Client, query: &str) -> Vec<Value> {
     let answer = client.get(&format!("/v1/subscriptions{query}")).await;
     let data = answer.data();
     assert_eq!(data["count"], data["subscriptions"].as_array().expect("a list").len());

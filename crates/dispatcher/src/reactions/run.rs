@@ -88,6 +88,7 @@ impl ReactionRunner {
             room_id: Some(source.room_id.clone()),
             actor_id: Some(rule.subscription.target_actor_id.clone()),
             by: None,
+            owner: rule.subscription.owner.clone(),
             started_at: self.engine.now(),
         };
         let command = Arc::new(RunReaction::new(Arc::clone(rule), Arc::clone(source)));

@@ -34,7 +34,7 @@ impl Rooms {
             self.0.insert(event.room_id.clone(), sessions);
         }
         let Some(Some(sessions)) = self.0.get(&event.room_id) else { return Ok(true) };
-        Ok(may_know(sessions, subscription.actor_id.as_ref(), event.timestamp))
+        Ok(may_know(sessions, subscription.reader(), event.timestamp))
     }
 }
 

@@ -258,7 +258,8 @@ impl Subscriber {
             if due.is_none() {
                 state.processed = event.sequence;
             }
-            let attempt = DeliveryAttempt { sent: sent.clone(), number, attempted, outcome };
+            let owner = current.subscription.owner.clone();
+            let attempt = DeliveryAttempt { owner, sent: sent.clone(), number, attempted, outcome };
             self.enqueue(state, Some(attempt), Some(permit)).await;
             if is_gone {
                 // Recording it disables the subscription, which ends this follower. Nothing more is sent until then.

@@ -12,6 +12,7 @@ use agentcafe_domain::kernel::{
     Fields, IdempotencyRules, Key, Query, Record, Reply, RoomId, Rules, Sequence, StoredRecord, Success,
     Table, TenantId, Timestamp,
 };
+use agentcafe_domain::keys::Principal;
 use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::orders::OrderChanged;
 use agentcafe_domain::reactions::{CreateReaction, ReactionSubscription, StoredReaction};
@@ -198,7 +199,7 @@ impl Cafe {
             "triggerEventTypes": ["order_changed"]});
         body.as_object_mut().unwrap().extend(over.as_object().cloned().unwrap());
         let fields = Fields::of_body(body.as_object().cloned().unwrap());
-        let command = CreateReaction::read(&fields, &self.engine.rules).unwrap();
+        let command = CreateReaction::read(&fields, &self.engine.rules, Principal::Shared).unwrap();
         let reply = self.engine.execute_in_background(Arc::new(command)).await.unwrap();
         let made: Value = serde_json::from_slice(&reply.data).unwrap();
         serde_json::from_value(made["subscription"]["id"].clone()).unwrap()

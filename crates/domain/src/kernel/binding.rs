@@ -43,12 +43,14 @@ impl IdPatterns {
         other.0.iter().all(|pattern| self.allow(pattern))
     }
 
+    /// The patterns that stand for one id each.
+    pub fn exact(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str).filter(|id| *id != ANY && !id.ends_with(PREFIX_END))
+    }
+
     /// The one id that is meant, if it is only one.
     pub fn only(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [id] if id != ANY && !id.ends_with(PREFIX_END) => Some(id),
-            _ => None,
-        }
+        self.exact().next().filter(|_| self.0.len() == 1)
     }
 
     /// Whether every id matches.
@@ -60,6 +62,17 @@ impl IdPatterns {
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
+}
+
+/// How far a caller's rights go beyond what belongs to its own actors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Authority {
+    /// Not at all.
+    Actor,
+    /// It acts as an operator in rooms where its actor has the capability `canModerate`.
+    Operator,
+    /// It manages the tenant.
+    Admin,
 }
 
 /// What a caller with a key may be and touch. Fields that identify take their value from it when a request leaves them
@@ -74,12 +87,19 @@ pub struct Binding {
     pub actors: IdPatterns,
     /// The rooms that it may act and read in.
     pub rooms: IdPatterns,
+    /// How far its rights go.
+    pub authority: Authority,
 }
 
 impl Binding {
     /// The error for an id that the caller is not bound to. It does not tell whether what was named exists.
     pub fn refusal(field: &str, message: String, allowed: Vec<String>) -> DomainError {
         DomainError::new(Code::Forbidden).saying(message).with("field", field).with("allowed", allowed)
+    }
+
+    /// The actor as whom the caller acts: the named one if the caller may be it, else the only one that it may be.
+    pub fn acting_as(&self, named: Option<&ActorId>) -> Option<ActorId> {
+        named.filter(|actor| actor.is_bound(self)).cloned().or_else(|| ActorId::own(self))
     }
 
     /// Whether the caller may act and read in a room of a tenant.

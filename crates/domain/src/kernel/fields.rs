@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::binding::Binding;
+use crate::kernel::binding::{Authority, Binding};
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::Sequence;
 use crate::kernel::time::Timestamp;
@@ -68,6 +68,11 @@ impl Fields {
     #[must_use]
     pub fn bound_to(self, binding: Option<Arc<Binding>>) -> Self {
         Self { binding, ..self }
+    }
+
+    /// How far the rights of the caller go: without a key, as far as those of an admin.
+    pub fn authority(&self) -> Authority {
+        self.binding.as_ref().map_or(Authority::Admin, |binding| binding.authority)
     }
 
     /// The object a client sent; none for query parameters.

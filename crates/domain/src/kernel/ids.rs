@@ -201,10 +201,19 @@ impl RoomId {
     }
 }
 
+/// The names of the server, under which nobody acts.
+pub const RESERVED_ACTORS: [&str; 3] = [SYSTEM, "operator", "agentcafe"];
+const SYSTEM: &str = "system";
+
 impl ActorId {
     /// The actor of requests that name none.
     pub fn system() -> Self {
-        Self("system".into())
+        Self(SYSTEM.into())
+    }
+
+    /// Whether it is a name of the server.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED_ACTORS.contains(&self.as_str())
     }
 }
 

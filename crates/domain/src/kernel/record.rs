@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::kernel::ids::{ActorId, RoomId, Sequence, TenantId};
+use crate::kernel::owner::Owner;
 use crate::kernel::time::Timestamp;
 
 /// A value of a key or of a column that lists filter and sort by.
@@ -69,6 +70,12 @@ impl From<&String> for Cell {
     }
 }
 
+impl From<&Owner> for Cell {
+    fn from(owner: &Owner) -> Self {
+        owner.as_str().into()
+    }
+}
+
 impl From<Arc<str>> for Cell {
     fn from(text: Arc<str>) -> Self {
         Self::Text(text)
@@ -106,7 +113,7 @@ macro_rules! cell_from_optional {
         }
     )*};
 }
-cell_from_optional!(RoomId, ActorId, String);
+cell_from_optional!(RoomId, ActorId, String, Owner);
 
 impl<T> From<Option<T>> for Cell
 where

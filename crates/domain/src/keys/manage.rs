@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::token::{self, RANDOM_BYTES};
 use super::{ApiKey, KeyHolder, KeySecret, KeyUse, Kind, Principal, Scope};
+use crate::actors;
 use crate::kernel::{
     ActorId, Code, Command, CommandContext, CommandError, CorrelationId, DomainError, Field, Fields,
     IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
@@ -100,43 +101,48 @@ impl Issuer {
 }
 
 /// A key as lists and answers show it: its secrets are not part of it.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyView {
     /// The key.
-    key_id: String,
+    pub key_id: String,
     /// What people call it.
-    name: Option<String>,
+    pub name: Option<String>,
     /// The tenant; `*`: every tenant.
-    tenant_id: String,
+    pub tenant_id: String,
     /// The actors that its holder may be.
-    actors: IdPatterns,
+    pub actors: IdPatterns,
     /// The rooms in which it counts.
-    rooms: IdPatterns,
+    pub rooms: IdPatterns,
     /// What it allows.
-    scopes: Vec<Scope>,
+    pub scopes: Vec<Scope>,
     /// How many of its secrets count or will expire: two while it is rotated.
-    secrets: usize,
+    pub secrets: usize,
     /// Until when it counts.
-    expires_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// When it was revoked.
-    disabled_at: Option<Timestamp>,
+    pub disabled_at: Option<Timestamp>,
     /// When it was last used, to the minute.
-    last_used_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
     /// When it was made.
-    created_at: Timestamp,
+    pub created_at: Timestamp,
     /// The id of the key that made it; `root` for the shared token, `cli` for the command line.
-    created_by: String,
+    pub created_by: String,
 }
 
 impl ApiKeyView {
+    /// Stands for every tenant.
+    pub(super) const ANY_TENANT: &str = "*";
+
     /// The view of a key.
     pub fn of(key: &ApiKey, last_used: Option<&KeyUse>, now: Timestamp) -> Self {
         let key = key.clone();
         let counts = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
         Self {
             secrets: key.secrets.iter().filter(counts).count(),
-            tenant_id: key.tenant_id.map_or_else(|| "*".to_owned(), |tenant| tenant.as_str().to_owned()),
+            tenant_id: key
+                .tenant_id
+                .map_or_else(|| Self::ANY_TENANT.to_owned(), |tenant| tenant.as_str().to_owned()),
             key_id: key.key_id,
             name: key.name,
             actors: key.actors,
@@ -228,8 +234,12 @@ impl Draft {
     fn read(fields: &Fields, issuer: &Issuer) -> Result<Self, DomainError> {
         let name = fields.filled_text(NAME)?;
         let kind = fields.text_choice(KIND, &Kind::NAMES)?;
-        let scopes = scopes(fields, kind)?;
-        let tenant = match fields.trimmed_text(TENANT_ID)?.as_deref() {
+        let scopes = scopes(fields, kind);
+        // Read before any of them is refused: the description of the API lists what was read.
+        let (tenant, actors) = (fields.trimmed_text(TENANT_ID), fields.texts(ACTORS));
+        let (rooms, expires_at) = (fields.texts(ROOMS), fields.timestamp(EXPIRES_AT));
+        let scopes = scopes?;
+        let tenant = match tenant?.as_deref() {
             None => Some(issuer.tenant().cloned().unwrap_or_default()),
             Some("*")
                 if scopes
@@ -248,10 +258,10 @@ impl Draft {
         Ok(Self {
             name,
             tenant,
-            actors: actors(fields, &scopes)?,
-            rooms: rooms(fields, kind)?,
+            actors: actors_of(actors?, &scopes)?,
+            rooms: rooms_of(rooms?, kind)?,
             scopes,
-            expires_at: fields.timestamp(EXPIRES_AT)?,
+            expires_at: expires_at?,
         })
     }
 }
@@ -271,11 +281,11 @@ fn scopes(fields: &Fields, kind: Option<Kind>) -> Result<Vec<Scope>, DomainError
 }
 
 /// The actors of a key: whoever acts is somebody.
-fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> {
+fn actors_of(given: Option<Vec<String>>, scopes: &[Scope]) -> Result<IdPatterns, DomainError> {
     let is_admin = scopes.contains(&Scope::Admin);
     let acts = !is_admin
         && scopes.iter().any(|scope| ![Scope::Listen, Scope::Follow, Scope::Observe].contains(scope));
-    let given = match fields.texts(ACTORS)? {
+    let given = match given {
         Some(given) => given,
         None if acts => return Err(ACTORS.missing()),
         None if is_admin => return Ok(IdPatterns::any()),
@@ -285,12 +295,16 @@ fn actors(fields: &Fields, scopes: &[Scope]) -> Result<IdPatterns, DomainError> 
     if !is_alone || (given == ["*"] && !is_admin) || (given.is_empty() && acts) {
         return Err(ACTORS.must_be("a list of ids, one prefix that ends in /, or * for an admin key"));
     }
+    let ids = given.iter().filter_map(|id| ActorId::parse(id).ok());
+    if let Some(reserved) = ids.into_iter().find(ActorId::is_reserved) {
+        return Err(ACTORS.reserved(&reserved));
+    }
     patterns(ACTORS, given)
 }
 
 /// The rooms of a key.
-fn rooms(fields: &Fields, kind: Option<Kind>) -> Result<IdPatterns, DomainError> {
-    match fields.texts(ROOMS)? {
+fn rooms_of(given: Option<Vec<String>>, kind: Option<Kind>) -> Result<IdPatterns, DomainError> {
+    match given {
         Some(given) if !given.is_empty() => patterns(ROOMS, given),
         None if kind != Some(Kind::Guest) => Ok(IdPatterns::any()),
         _ => Err(ROOMS.missing()),
@@ -318,7 +332,8 @@ impl CreateKey {
 
 impl Command for CreateKey {
     fn reads(&self) -> Vec<Query> {
-        Vec::new()
+        let Ok(Draft { tenant: Some(tenant), actors, .. }) = &self.draft else { return Vec::new() };
+        named_actors(actors).map(|actor| actors::read(tenant, &actor)).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -339,10 +354,22 @@ impl Command for CreateKey {
             created_by: self.issuer.name().to_owned(),
         };
         self.issuer.check(&key)?;
+        register_actors(ctx, &key)?;
         ctx.put(&key);
         audit(ctx, &self.issuer, "key_create", &key);
         Ok(WriteKeyResponse::reply(ctx, Success::Created, &key, Some(&text)))
     }
+}
+
+/// Makes the actors of a key known in its tenant, so that nobody else joins under a name that looks like one of them.
+fn register_actors(ctx: &mut CommandContext<'_>, key: &ApiKey) -> Result<(), CommandError> {
+    let Some(tenant) = &key.tenant_id else { return Ok(()) };
+    named_actors(&key.actors).try_for_each(|actor| actors::register(ctx, tenant, &actor, ACTORS.name))
+}
+
+/// The actors that a key names by their ids.
+fn named_actors(actors: &IdPatterns) -> impl Iterator<Item = ActorId> {
+    actors.exact().map(|id| ActorId::parse(id).expect("the actors of a key are ids"))
 }
 
 /// What is done with a key that exists.

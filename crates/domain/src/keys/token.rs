@@ -48,10 +48,15 @@ pub fn key_id(random: &[u8; RANDOM_BYTES]) -> String {
 
 /// Makes the text of a key and the hash of its secret from random bytes.
 pub fn make(key_id: &str, random: &[u8; RANDOM_BYTES]) -> (Secret, SecretHash) {
-    let secret = base62(&random[ID_BYTES..], SECRET_DIGITS);
+    let secret = random_text(random);
     let body = format!("{PREFIX}{key_id}_{secret}");
     let text = format!("{body}{}", checksum_of(&body));
     (Secret::new(text), hash(&secret))
+}
+
+/// A secret of random bytes.
+pub(super) fn random_text(random: &[u8; RANDOM_BYTES]) -> String {
+    base62(&random[ID_BYTES..], SECRET_DIGITS)
 }
 
 fn hash(secret: &str) -> SecretHash {

@@ -5,16 +5,17 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
-    REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
+    ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError, Field, Fields,
+    Query, REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
 };
 use crate::operators::audit::{self, AuditEntry, AuditInput, AuditVerdict};
 use crate::permissions::{self, Capability, Permission, PermissionsMode};
+use crate::rooms::Room;
 
 const ACTOR_ID: Field = Field::new("actorId", "The actor whose capabilities are set.", "Kai");
 const OPERATOR_ID: Field = Field::new(
     "operatorId",
-    "The actor that sets them. With PERMISSIONS_MODE=strict it needs canModerate in the room.",
+    "The actor that sets them. With an API key or PERMISSIONS_MODE=strict it needs canModerate in the room.",
     "Nova",
 )
 .of_caller();
@@ -34,6 +35,8 @@ const fn field_of(capability: Capability) -> Field {
 
 /// What the audit trail calls it.
 const ACTION: &str = "permission_grant";
+/// Who grants without an operator and without an API key, as the audit trail names it.
+const ANONYMOUS: &str = "anonymous";
 
 /// Where an actor's permission comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,6 +77,7 @@ pub struct GrantPermission {
     operator: Option<ActorId>,
     /// What the body sets, or why it is invalid; checked after the rights of the operator.
     granted: Result<Vec<(Capability, bool)>, DomainError>,
+    authority: Authority,
 }
 
 response! {
@@ -116,7 +120,7 @@ impl GrantPermission {
         let named = Capability::NAMES.into_iter().filter(|(name, _)| fields.has(name));
         let granted =
             named.map(|(_, capability)| Ok((capability, value(fields, field_of(capability))?))).collect();
-        Ok(Self { actor, operator, granted })
+        Ok(Self { actor, operator, granted, authority: fields.authority() })
     }
 
     /// The actor that gets it.
@@ -131,10 +135,19 @@ impl GrantPermission {
             .is("room_id", &self.actor.room_id)
     }
 
-    /// Checks that the operator may grant: in open mode every actor may; in strict mode operators of the room, and every actor
-    /// as long as nothing was granted there.
+    /// The operator. If the request names none, the audit trail names the API key with which it came.
+    fn operator(&self, ctx: &CommandContext<'_>) -> ActorInRoom {
+        let key = || ctx.request.and_then(|request| request.by).map_or(ANONYMOUS, |by| by.key_id.as_str());
+        let named = self.operator.clone();
+        self.actor
+            .with_actor(&named.unwrap_or_else(|| ActorId::parse(key()).expect("the id of a key is an id")))
+    }
+
+    /// Checks that the operator may grant. Operators of the room may. The first grant in a room may also come from its owner, or
+    /// without an actor's API key; in open mode, so may all grants.
     fn may_grant(&self, ctx: &CommandContext<'_>, operator: &ActorInRoom) -> Result<(), CommandError> {
-        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
+        let is_admin = self.authority == Authority::Admin;
+        if is_admin && *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open {
             return Ok(());
         }
         if self.operator.is_some() {
@@ -143,7 +156,11 @@ impl GrantPermission {
                 return Ok(());
             }
         }
-        if ctx.find::<Permission>(self.first())?.is_empty() {
+        let owns_room = || -> Result<bool, CommandError> {
+            let room: Option<Room> = ctx.get(self.actor.room_key())?;
+            Ok(room.is_some_and(|room| room.owner_actor_id.as_ref() == Some(&operator.actor_id)))
+        };
+        if (is_admin || owns_room()?) && ctx.find::<Permission>(self.first())?.is_empty() {
             return Ok(());
         }
         let error = permissions::not_granted(operator, Capability::Moderate, ACTION);
@@ -153,11 +170,15 @@ impl GrantPermission {
 
 impl Command for GrantPermission {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<Permission>(self.actor.key())]
+        // Without an actor's API key, the operator is seldom looked at.
+        let operator = self.operator.as_ref().filter(|_| self.authority < Authority::Admin);
+        let operator =
+            operator.map(|operator| Query::one::<Permission>(self.actor.with_actor(operator).key()));
+        std::iter::once(Query::one::<Permission>(self.actor.key())).chain(operator).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let operator = self.actor.with_actor(&self.operator.clone().unwrap_or_else(ActorId::system));
+        let operator = self.operator(ctx);
         let set = self.granted.iter().flatten();
         let metadata: Map<String, Value> =
             set.map(|(capability, may)| (capability.as_str().to_owned(), (*may).into())).collect();

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID};
-use super::{MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction};
+use super::{
+    MAX_OWNED_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction,
+};
 use crate::kernel::{
     ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
     RecordQuery, Reply, RoomId, Rules, Success, TENANT_FILTER, TenantId, response,
 };
+use crate::keys::{Principal, Scope};
 use crate::permissions::{self, Capability, PermissionsMode};
 use crate::tables::access::{self, AccessRequirement};
 use crate::tables::plan::Feature;
@@ -23,7 +26,8 @@ const REQUESTER: Field = Field::new(
     "actorId",
     "The actor that makes the request. With PERMISSIONS_MODE=strict: the target itself, or an operator of the room.",
     "Nova",
-);
+)
+.of_caller();
 
 const CREATE: &str = "reaction_subscription_create";
 const UPDATE: &str = "reaction_subscription_update";
@@ -80,7 +84,7 @@ impl<'s> ReactionScope<'s> {
     fn permit(
         self,
         ctx: &CommandContext<'_>,
-        requester: Option<&ActorId>,
+        caller: RuleCaller<'_>,
         label: &str,
     ) -> Result<(), CommandError> {
         let target = self.actor(self.target_actor_id);
@@ -88,22 +92,24 @@ impl<'s> ReactionScope<'s> {
             let required = AccessRequirement::new(label).with_feature(Feature::EventSubscriptions);
             access::check(ctx, target, required)?;
         }
-        self.check_requester(ctx, requester, label)?;
+        self.check_caller(ctx, caller, label)?;
         target.map_or(Ok(()), |target| permissions::not_overridden(ctx, &target, label))
     }
 
-    /// In strict mode only operators of the room may manage reactions of other actors.
-    fn check_requester(
+    /// Only operators of the room may manage reactions of other actors: in strict mode, and with API keys, which must allow it.
+    fn check_caller(
         self,
         ctx: &CommandContext<'_>,
-        requester: Option<&ActorId>,
+        RuleCaller { principal, requester }: RuleCaller<'_>,
         label: &str,
     ) -> Result<(), CommandError> {
-        if *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open
-            || requester == Some(self.target_actor_id)
-        {
+        let binding = principal.binding();
+        let may_be_target = binding.is_none_or(|binding| binding.actors.allow(self.target_actor_id.as_str()));
+        let is_open = *ctx.rules.get::<PermissionsMode>() == PermissionsMode::Open;
+        if may_be_target && (is_open || requester == Some(self.target_actor_id)) {
             return Ok(());
         }
+        principal.check(&[Scope::Operate])?;
         let Some(requester) = requester else {
             let field = if label == CREATE { "createdBy" } else { "actorId" };
             return Err(DomainError::missing(field).into());
@@ -121,8 +127,16 @@ impl<'s> ReactionScope<'s> {
     }
 }
 
+/// Who manages a rule: the caller, and the actor as whom it does.
+#[derive(Clone, Copy)]
+struct RuleCaller<'c> {
+    principal: &'c Principal,
+    requester: Option<&'c ActorId>,
+}
+
 /// `POST /v1/reactions/subscriptions`.
 pub struct CreateReaction {
+    principal: Principal,
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     wanted: Result<NewReaction, DomainError>,
@@ -146,17 +160,17 @@ impl NewReaction {
 }
 
 impl CreateReaction {
-    /// Reads the body.
+    /// Reads the body of the caller.
     ///
     /// # Errors
     /// The tenant, the room or the target is no text; the command refuses other fields when it is decided.
-    pub fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
+    pub fn read(fields: &Fields, rules: &Rules, principal: Principal) -> Result<Self, DomainError> {
         let tenant_id = fields.tenant_or_default()?;
         let room_id = fields.room(ROOM_ID)?;
         if !fields.is_describing() {
             fields.text(TARGET_ACTOR_ID)?;
         }
-        Ok(Self { tenant_id, room_id, wanted: NewReaction::read(fields, rules) })
+        Ok(Self { principal, tenant_id, room_id, wanted: NewReaction::read(fields, rules) })
     }
 
     /// The tenant, the room, and the actor that reacts, if the body names one.
@@ -175,6 +189,26 @@ impl CreateReaction {
 
     fn others(&self) -> RecordQuery {
         RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
+    }
+
+    /// The rules that the caller has already; none if their number is not limited.
+    fn owned(&self) -> Option<RecordQuery> {
+        self.principal.owner().map(|owner| StoredReaction::owned(&self.tenant_id, &owner))
+    }
+
+    /// Checks that the tenant and the caller may have one more.
+    fn check_limits(&self, ctx: &CommandContext<'_>) -> Result<(), CommandError> {
+        let of_tenant = Some((self.others(), MAX_SUBSCRIPTIONS, "a tenant"));
+        let of_owner = self.owned().map(|owned| (owned, MAX_OWNED_SUBSCRIPTIONS, "an owner"));
+        for (query, max, whose) in of_tenant.into_iter().chain(of_owner) {
+            let others = ctx.find::<StoredReaction>(query)?.len();
+            if others >= max {
+                let message = format!("{whose} has at most {max} reaction subscriptions");
+                let error = DomainError::out_of_bounds("subscriptions", message, others + 1);
+                return Err(error.with("max", max).into());
+            }
+        }
+        Ok(())
     }
 
     /// The new subscription, which ignores earlier events.
@@ -202,6 +236,7 @@ impl CreateReaction {
             last_source_event_id: None,
             last_error: None,
             created_by: wanted.created_by.clone(),
+            owner: self.principal.owner(),
             created_at: ctx.now,
             updated_at: ctx.now,
         };
@@ -215,18 +250,15 @@ impl Command for CreateReaction {
         let Ok(wanted) = &self.wanted else { return Vec::new() };
         let mut reads = self.scope(wanted).reads(wanted.created_by.as_ref());
         reads.push(Query::Many(self.others()));
+        reads.extend(self.owned().map(Query::Many));
         reads
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
-        self.scope(wanted).permit(ctx, wanted.created_by.as_ref(), CREATE)?;
-        let others = ctx.find::<StoredReaction>(self.others())?.len();
-        if others >= MAX_SUBSCRIPTIONS {
-            let message = format!("a tenant has at most {MAX_SUBSCRIPTIONS} reaction subscriptions");
-            let error = DomainError::out_of_bounds("subscriptions", message, others + 1);
-            return Err(error.with("max", MAX_SUBSCRIPTIONS).into());
-        }
+        let caller = RuleCaller { principal: &self.principal, requester: wanted.created_by.as_ref() };
+        self.scope(wanted).permit(ctx, caller, CREATE)?;
+        self.check_limits(ctx)?;
         let made = self.make(wanted, ctx)?;
         ctx.put(&made);
         Ok(WriteReactionResponse::reply(ctx, Success::Created, made.subscription))
@@ -240,13 +272,14 @@ struct ReactionSelector {
     shown_id: String,
     /// The tenant of the request, if given.
     tenant_id: Option<TenantId>,
+    principal: Principal,
     requester: Option<ActorId>,
     /// The subscription as it was shortly before, from which the reads are known.
     expected: Option<Arc<StoredReaction>>,
 }
 
 impl ReactionSelector {
-    fn read(id: &str, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+    fn read(id: &str, query: &Fields, fields: &Fields, principal: Principal) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
             None => query.tenant(TENANT_FILTER)?,
@@ -256,7 +289,11 @@ impl ReactionSelector {
             None => query.actor(REQUESTER)?,
         };
         let known = Uuid::parse_str(id).ok();
-        Ok(Self { id: known, shown_id: id.to_owned(), tenant_id, requester, expected: None })
+        Ok(Self { id: known, shown_id: id.to_owned(), tenant_id, principal, requester, expected: None })
+    }
+
+    fn caller(&self) -> RuleCaller<'_> {
+        RuleCaller { principal: &self.principal, requester: self.requester.as_ref() }
     }
 
     fn reads(&self) -> Vec<Query> {
@@ -271,10 +308,11 @@ impl ReactionSelector {
             Some(id) => ctx.get(StoredReaction::key_of(id))?,
             None => None,
         };
-        let visible = |stored: &StoredReaction| {
+        let exists = |stored: &StoredReaction| {
             self.tenant_id.as_ref().is_none_or(|tenant| *tenant == stored.subscription.tenant_id)
+                && stored.is_visible_to(&self.principal)
         };
-        Ok(stored.filter(visible).ok_or_else(|| unknown(&self.shown_id))?)
+        Ok(stored.filter(exists).ok_or_else(|| unknown(&self.shown_id))?)
     }
 }
 
@@ -287,11 +325,6 @@ pub fn unknown(id: &str) -> DomainError {
 macro_rules! named {
     ($command:ident) => {
         impl $command {
-            /// The subscription it is about, if the id is one.
-            pub fn id(&self) -> Option<Uuid> {
-                self.named.id
-            }
-
             /// The tenant of the request, or `default`, and the requester.
             pub fn subject(&self) -> (TenantId, Option<&ActorId>) {
                 let tenant = self.named.tenant_id.clone().unwrap_or_else(TenantId::default);
@@ -317,12 +350,18 @@ pub struct UpdateReaction {
 named!(UpdateReaction);
 
 impl UpdateReaction {
-    /// Reads the path's id and the body; the tenant and the requester may also be in the query.
+    /// Reads the path's id and the body of the caller; the tenant and the requester may also be in the query.
     ///
     /// # Errors
     /// The tenant or the requester is not valid; the command refuses other fields when it is decided.
-    pub fn read(id: &str, query: &Fields, fields: &Fields, rules: &Rules) -> Result<Self, DomainError> {
-        let named = ReactionSelector::read(id, query, fields)?;
+    pub fn read(
+        id: &str,
+        query: &Fields,
+        fields: &Fields,
+        rules: &Rules,
+        principal: Principal,
+    ) -> Result<Self, DomainError> {
+        let named = ReactionSelector::read(id, query, fields, principal)?;
         Ok(Self { named, draft: ReactionInput::read(fields, false, rules) })
     }
 
@@ -331,7 +370,7 @@ impl UpdateReaction {
     /// # Errors
     /// None: it reads nothing that a client sent.
     pub fn describe(fields: &Fields) -> Result<(), DomainError> {
-        Self::read("", fields, fields, &Rules::default()).map(|_| ())
+        Self::read("", fields, fields, &Rules::default(), Principal::Shared).map(|_| ())
     }
 
     /// The scope after the change, as far as it is known before.
@@ -355,8 +394,8 @@ impl Command for UpdateReaction {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut stored = self.named.find(ctx)?;
-        let requester = self.named.requester.as_ref();
-        ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        let caller = self.named.caller();
+        ReactionScope::of(&stored.subscription).permit(ctx, caller, UPDATE)?;
         let draft = self.draft.as_ref().map_err(Clone::clone)?;
         if draft.is_empty() {
             return Err(DomainError::new(Code::Validation)
@@ -365,7 +404,7 @@ impl Command for UpdateReaction {
         }
         let was_enabled = stored.subscription.enabled;
         draft.apply(&mut stored.subscription, ctx.rules)?;
-        ReactionScope::of(&stored.subscription).permit(ctx, requester, UPDATE)?;
+        ReactionScope::of(&stored.subscription).permit(ctx, caller, UPDATE)?;
         if stored.subscription.enabled && !was_enabled {
             // It ignores the events that were appended while it was disabled.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
@@ -385,12 +424,12 @@ pub struct DeleteReaction {
 named!(DeleteReaction);
 
 impl DeleteReaction {
-    /// Reads the path's id and the query.
+    /// Reads the path's id and the query of the caller.
     ///
     /// # Errors
     /// The tenant or the requester is not valid.
-    pub fn read(id: &str, query: &Fields) -> Result<Self, DomainError> {
-        Ok(Self { named: ReactionSelector::read(id, query, query)? })
+    pub fn read(id: &str, query: &Fields, principal: Principal) -> Result<Self, DomainError> {
+        Ok(Self { named: ReactionSelector::read(id, query, query, principal)? })
     }
 }
 
@@ -401,7 +440,7 @@ impl Command for DeleteReaction {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let StoredReaction { subscription, .. } = self.named.find(ctx)?;
-        ReactionScope::of(&subscription).permit(ctx, self.named.requester.as_ref(), DELETE)?;
+        ReactionScope::of(&subscription).permit(ctx, self.named.caller(), DELETE)?;
         ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
         Ok(DeleteReactionResponse::reply(ctx, Success::Ok, true, subscription.id))
     }

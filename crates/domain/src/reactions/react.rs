@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::action::ReactiveAction;
 use super::{ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, SourceEvent, StoredReaction};
+use crate::actors;
 use crate::kernel::{
     ActionSource, ActorInRoom, Annotation, Code, Command, CommandContext, CommandError, DomainError,
     GuardedAction, Query, Reply, Sequence, StepCode, Success,
 };
 use crate::permissions;
-use crate::presence::{self, ChangeReason, PresenceRules, Status};
+use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
 use crate::tables::access::{self, AccessRequirement};
 use crate::tables::plan::Feature;
 
@@ -114,6 +115,10 @@ impl RunReaction {
             return Err(Prevented::Blocked("hop_limit".to_owned(), error));
         }
         self.permit(ctx, &actor)?;
+        if ctx.get::<Presence>(actor.key())?.is_none() {
+            let named = actors::register(ctx, &actor.tenant_id, &actor.actor_id, "targetActorId");
+            unless_refused(named, |_| "forbidden:actorId".to_owned())?;
+        }
         let action = &self.rule.subscription.action;
         if let Some(fault) = action.fault(ctx.rules) {
             return Err(Prevented::Failed(fault));

@@ -4,10 +4,11 @@ use serde_json::{Map, Value};
 
 use super::{Room, RoomCreated, RoomDetails, RoomType, RoomUpdated};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
-    Field, Fields, METADATA, Query, Reply, Success, response,
+    ACTOR_ID, ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError,
+    EmittedEvent, Field, Fields, METADATA, Query, Reply, Success, response,
 };
 use crate::permissions::{self, Capability};
+use crate::rooms::claim;
 use crate::tables::payment::{self, PaymentInput, PaymentReceipt};
 use crate::tables::{PrivateTableRules, TableSession, access};
 
@@ -33,6 +34,7 @@ pub struct UpsertRoom {
     display_name: Option<Option<String>>,
     metadata: Option<Map<String, Value>>,
     offer: PaymentInput,
+    authority: Authority,
 }
 
 response! {
@@ -66,6 +68,7 @@ impl UpsertRoom {
             display_name: fields.has(DISPLAY_NAME.name).then_some(name),
             metadata: fields.object(METADATA)?,
             offer: PaymentInput::read(fields)?,
+            authority: fields.authority(),
         })
     }
 
@@ -123,6 +126,9 @@ impl UpsertRoom {
 
     fn upsert(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let existing: Option<Room> = ctx.get(self.actor.room_key())?;
+        if existing.as_ref().is_none_or(|room| room.owner_actor_id.is_none()) {
+            claim::check(ctx, self.authority, &self.actor, ACTION)?;
+        }
         let room = self.wanted(existing.as_ref(), ctx);
         if let Some(before) = &existing {
             self.may_change(ctx, before, &room)?;

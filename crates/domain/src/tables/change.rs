@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::{INVITED_ACTOR_IDS, SessionStatus, TableSession, end, guests};
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, Field, Fields,
-    METADATA, Query, Reply, Success, TenantId, Timestamp, response,
+    ACTOR_ID, ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, Field,
+    Fields, METADATA, Query, Reply, Success, TenantId, Timestamp, response,
 };
 use crate::permissions::{self, Capability};
 use crate::work::names_nothing;
@@ -29,6 +29,7 @@ pub struct UpdateTableSession {
     actor_id: ActorId,
     session_id: Uuid,
     change: Result<SessionChange, DomainError>,
+    authority: Authority,
 }
 
 /// The fields of the body.
@@ -116,7 +117,7 @@ impl UpdateTableSession {
         let actor_id = body.required_actor(ACTOR_ID)?;
         let change = SessionChange::read(body);
         let session_id = Uuid::parse_str(session_id).map_err(|_| super::not_found(&tenant_id, session_id))?;
-        Ok(Self { tenant_id, actor_id, session_id, change })
+        Ok(Self { tenant_id, actor_id, session_id, change, authority: body.authority() })
     }
 
     /// Names the fields of the body.
@@ -143,6 +144,7 @@ impl Command for UpdateTableSession {
         let actor = ActorInRoom::new(&self.tenant_id, &before.room_id, &self.actor_id);
         if before.owner_actor_id != self.actor_id {
             permissions::require(ctx, &actor, Capability::Moderate, ACTION)?;
+            permissions::require_operator(ctx, self.authority, &actor, ACTION)?;
         }
         permissions::not_overridden(ctx, &actor, ACTION)?;
         let change = self.change.as_ref().map_err(Clone::clone)?;

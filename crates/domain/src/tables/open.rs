@@ -6,10 +6,12 @@ use super::{
     INVITED_ACTOR_IDS, PrivateTableRules, SessionStatus, TableSession, TableSessionCreated, end, guests,
 };
 use crate::kernel::{
-    ACTOR_ID, ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, EmittedEvent,
-    Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd, response,
+    ACTOR_ID, ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError,
+    EmittedEvent, Field, Fields, METADATA, Query, Reply, RoomId, Rules, Success, TenantId, Timestamp, Usd,
+    response,
 };
 use crate::permissions;
+use crate::rooms::claim;
 use crate::rooms::upsert::{self, MAX_NAME_CHARS};
 use crate::rooms::{Room, RoomType};
 use crate::tables::access;
@@ -48,6 +50,7 @@ pub struct CreateTableSession {
     amount: Usd,
     started_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
+    authority: Authority,
 }
 
 response! {
@@ -105,6 +108,7 @@ impl CreateTableSession {
             metadata,
             offer,
             amount,
+            authority: fields.authority(),
             started_at: fields.timestamp(STARTED_AT)?,
             expires_at: fields.timestamp(EXPIRES_AT)?,
             plan,
@@ -144,9 +148,12 @@ impl CreateTableSession {
     }
 
     /// The room, if it may have a session: it is new, or has no other owner, is not paused, and private.
-    fn room_for(ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
+    fn room_for(&self, ctx: &CommandContext<'_>, actor: &ActorInRoom) -> Result<Option<Room>, CommandError> {
         let room = ctx.get::<Room>(actor.room_key())?;
         let owner = room.as_ref().and_then(|room| room.owner_actor_id.as_ref());
+        if owner.is_none() {
+            claim::check(ctx, self.authority, actor, ACTION)?;
+        }
         if owner.is_some_and(|owner| *owner != actor.actor_id) {
             let error = DomainError::new(Code::Forbidden).saying("the room belongs to somebody else");
             return Err(actor.describe(error).with("action", ACTION).into());
@@ -181,7 +188,7 @@ impl CreateTableSession {
     fn open(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let (started_at, expires_at) = self.span(ctx.now)?;
         let actor = ActorInRoom::new(&self.tenant_id, &self.room_id(ctx)?, &self.actor_id);
-        let existing = Self::room_for(ctx, &actor)?;
+        let existing = self.room_for(ctx, &actor)?;
         if existing.is_some() {
             Self::end_expired_session(ctx, &actor)?;
         }

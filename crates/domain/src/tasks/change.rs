@@ -9,9 +9,10 @@ use super::{
 };
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
-    METADATA, Query, Reply, Success, Timestamp,
+    ActorId, ActorInRoom, Authority, Command, CommandContext, CommandError, DomainError, EmittedEvent, Field,
+    Fields, METADATA, Query, Reply, Success, Timestamp,
 };
+use crate::permissions;
 use crate::tables::plan::Feature;
 use crate::work::{self, Editor, WorkPolicy};
 
@@ -26,6 +27,7 @@ pub struct UpdateTask {
     actor: ActorInRoom,
     task: Task,
     patch: Result<TaskPatch, DomainError>,
+    authority: Authority,
 }
 
 /// The fields that the body names.
@@ -147,7 +149,8 @@ pub(super) fn append_consequences(
 impl UpdateTask {
     /// Reads the task's fields from the body. The task is in the editor's tenant.
     pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
-        Self { actor: editor.in_room(&task.room_id), task, patch: TaskPatch::read(fields) }
+        let (actor, patch) = (editor.in_room(&task.room_id), TaskPatch::read(fields));
+        Self { actor, task, patch, authority: fields.authority() }
     }
 
     /// Names the fields of the body.
@@ -159,6 +162,22 @@ impl UpdateTask {
     /// The actor that changes it, in the task's room.
     pub fn actor(&self) -> &ActorInRoom {
         &self.actor
+    }
+
+    /// With an API key, the state and the assignee are changed by the creator, the assignee and operators of the room.
+    fn may_reassign(
+        &self,
+        ctx: &CommandContext<'_>,
+        before: &Task,
+        patch: &TaskPatch,
+    ) -> Result<(), CommandError> {
+        let by = &self.actor.actor_id;
+        let is_own = before.created_by == *by || before.assignee_actor_id.as_ref() == Some(by);
+        let changes = patch.state.is_some() || patch.assignee.is_some();
+        if is_own || !changes {
+            return Ok(());
+        }
+        permissions::require_operator(ctx, self.authority, &self.actor, UPDATE.action)
     }
 }
 
@@ -174,6 +193,7 @@ impl Command for UpdateTask {
         UPDATE.allow(ctx, &self.actor)?;
         let patch = self.patch.as_ref().map_err(Clone::clone)?;
         let before = current(ctx, &self.task)?;
+        self.may_reassign(ctx, &before, patch)?;
         let (task, changed) = patch.apply(&before, &self.actor.actor_id, ctx.now);
         append_changes(ctx, &self.actor, (&before, &task), &changed)?;
         ctx.put(&task);

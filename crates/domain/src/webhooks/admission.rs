@@ -7,6 +7,7 @@ use crate::kernel::{
     ActorId, ActorInRoom, CommandContext, CommandError, DomainError, Query, RecordQuery, RoomId, TenantId,
     Timestamp,
 };
+use crate::keys::Principal;
 use crate::permissions;
 use crate::rooms::{Room, RoomType};
 use crate::tables::TableSession;
@@ -16,11 +17,20 @@ use crate::tables::plan::Feature;
 /// The most sessions of a room, from the newest on, among which the one is looked for that an event happened in.
 const MAX_SESSIONS: usize = 16;
 
-/// The tenant, the room and the actor of a subscription.
+/// The tenant and the room of a subscription, and the actor whose access it has.
 pub(super) struct SubscriptionSubject<'a> {
     pub(super) tenant_id: &'a TenantId,
     pub(super) room_id: Option<&'a RoomId>,
-    pub(super) actor_id: Option<&'a ActorId>,
+    pub(super) reader: Option<&'a ActorId>,
+}
+
+/// The actor whose access to private tables a subscription gets that names `actor`: that one, if the caller may be it, else the
+/// caller's own.
+pub(super) fn reader(principal: &Principal, actor: Option<&ActorId>) -> Option<ActorId> {
+    match principal.binding() {
+        Some(binding) => binding.acting_as(actor),
+        None => actor.cloned(),
+    }
 }
 
 impl<'a> SubscriptionSubject<'a> {
@@ -28,12 +38,12 @@ impl<'a> SubscriptionSubject<'a> {
         Self {
             tenant_id: &subscription.tenant_id,
             room_id: subscription.room_id.as_ref(),
-            actor_id: subscription.actor_id.as_ref(),
+            reader: subscription.reader(),
         }
     }
 
     fn actor(&self) -> Option<ActorInRoom> {
-        Some(ActorInRoom::new(self.tenant_id, self.room_id?, self.actor_id?))
+        Some(ActorInRoom::new(self.tenant_id, self.room_id?, self.reader?))
     }
 
     /// What [`SubscriptionSubject::check`] always reads.

@@ -2,15 +2,16 @@
 
 use uuid::Uuid;
 
-use super::admission::SubscriptionSubject;
+use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ScopeChange, SubscriptionSettings};
 use super::subscribe::WriteSubscriptionResponse;
-use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found};
+use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found, signing};
 use crate::kernel::{
     Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
     TENANT_FILTER, response,
 };
+use crate::keys::Principal;
 use crate::work::set;
 
 /// What every change reads.
@@ -25,10 +26,11 @@ fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
     own.into_iter().chain(subject.reads()).collect()
 }
 
-/// The subscription, if it was not deleted.
-fn existing(ctx: &CommandContext<'_>, id: Uuid) -> Result<Subscription, CommandError> {
+/// The subscription, if it was not deleted and exists for the caller.
+fn existing(ctx: &CommandContext<'_>, id: Uuid, principal: &Principal) -> Result<Subscription, CommandError> {
     let found: Option<Subscription> = ctx.get(Subscription::key_of(id))?;
-    Ok(found.filter(|found| !found.deleted).ok_or_else(|| not_found("subscriptionId", id))?)
+    let exists = |found: &Subscription| !found.deleted && found.is_visible_to(principal);
+    Ok(found.filter(exists).ok_or_else(|| not_found("subscriptionId", id))?)
 }
 
 /// Notes whether a subscription is enabled from now on, and that it was changed.
@@ -59,16 +61,43 @@ pub(super) fn put_changed(
 /// `PATCH /v1/subscriptions/{id}`.
 pub struct UpdateSubscription {
     stored: Subscription,
+    principal: Principal,
     about: Result<ScopeChange, DomainError>,
     settings: Result<SubscriptionSettings, DomainError>,
+    /// What a secret is made of, if the target changes and the body brings none.
+    random: [u8; 32],
 }
 
 impl UpdateSubscription {
-    /// Reads the body of a change of `stored`.
-    pub fn read(stored: Subscription, fields: &Fields, rules: &Rules) -> Self {
+    /// Reads the body of the caller's change of `stored`. `random` is what a secret is made of.
+    pub fn read(
+        stored: Subscription,
+        fields: &Fields,
+        rules: &Rules,
+        principal: Principal,
+        random: [u8; 32],
+    ) -> Self {
         let (about, settings) =
             (ScopeChange::of_change(fields), SubscriptionSettings::of_change(fields, *rules.get()));
-        Self { stored, about, settings }
+        Self { stored, principal, about, settings, random }
+    }
+
+    /// The subscription with the room and the actor of the change.
+    fn moved(&self, mut subscription: Subscription, about: &ScopeChange) -> Subscription {
+        set(&mut subscription.room_id, &about.room_id);
+        if let Some(actor) = &about.actor_id {
+            subscription.reader = admission::reader(&self.principal, actor.as_ref());
+            subscription.actor_id.clone_from(actor);
+        }
+        subscription
+    }
+
+    /// The new secret: the one in the body, else a fresh one if the holder of an API key changes the target, so that nobody
+    /// receives what is signed with the secret of another receiver.
+    fn secret(&self, found: &Subscription, settings: &SubscriptionSettings) -> Option<Secret> {
+        let moves = settings.target_url.as_ref().is_some_and(|target| *target != found.target_url);
+        let rotates = moves && self.principal.binding().is_some();
+        settings.secret.clone().or_else(|| rotates.then(|| signing::secret_of(self.random)))
     }
 
     /// Names the fields of the body.
@@ -77,13 +106,6 @@ impl UpdateSubscription {
         let _ = SubscriptionSettings::of_change(fields, *Rules::default().get());
         let _ = ScopeChange::of_change(fields);
     }
-}
-
-/// Sets the room and the actor of a change.
-fn moved(mut subscription: Subscription, about: &ScopeChange) -> Subscription {
-    set(&mut subscription.room_id, &about.room_id);
-    set(&mut subscription.actor_id, &about.actor_id);
-    subscription
 }
 
 /// Sets all other fields of a change; the new secret is kept elsewhere.
@@ -100,17 +122,17 @@ fn apply(subscription: &mut Subscription, settings: &SubscriptionSettings) {
 impl Command for UpdateSubscription {
     fn reads(&self) -> Vec<Query> {
         let about = self.about.clone().unwrap_or_default();
-        reads(self.stored.id, &SubscriptionSubject::of(&moved(self.stored.clone(), &about)))
+        reads(self.stored.id, &SubscriptionSubject::of(&self.moved(self.stored.clone(), &about)))
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let found = existing(ctx, self.stored.id)?;
+        let found = existing(ctx, self.stored.id, &self.principal)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
-        let mut subscription = moved(found, about);
+        let mut subscription = self.moved(found, about);
         SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_update")?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
+        let secret = self.secret(&subscription, settings);
         apply(&mut subscription, settings);
-        let secret: Option<Secret> = settings.secret.clone();
         if let Some(secret) = &secret {
             ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
         }
@@ -128,6 +150,7 @@ impl Command for UpdateSubscription {
 /// `DELETE /v1/subscriptions/{id}`.
 pub struct DeleteSubscription {
     stored: Subscription,
+    principal: Principal,
 }
 
 response! {
@@ -141,9 +164,9 @@ response! {
 }
 
 impl DeleteSubscription {
-    /// Ends `stored`.
-    pub fn new(stored: Subscription) -> Self {
-        Self { stored }
+    /// Ends `stored` for the caller.
+    pub fn new(stored: Subscription, principal: Principal) -> Self {
+        Self { stored, principal }
     }
 }
 
@@ -153,7 +176,7 @@ impl Command for DeleteSubscription {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let mut subscription = existing(ctx, self.stored.id)?;
+        let mut subscription = existing(ctx, self.stored.id, &self.principal)?;
         SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
         counter::count_one_less(ctx)?;

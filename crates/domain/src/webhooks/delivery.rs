@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Event, EventType, Key, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
+    ActorId, Cell, Event, EventType, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
     wire_enum,
 };
 
@@ -75,6 +75,9 @@ pub struct Delivery {
     pub delivery_seq: Sequence,
     /// The subscription.
     pub subscription_id: Uuid,
+    /// The owner of the subscription, if it was made with an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// The event.
     pub event_id: Uuid,
     /// Its type.
@@ -104,7 +107,7 @@ pub struct Delivery {
 }
 
 record!(Delivery in "webhook_deliveries" as delivery: [slot = slot(delivery.delivery_seq.0)]
-    delivery_seq, subscription_id, event_id, tenant_id, success);
+    delivery_seq, subscription_id, event_id, tenant_id, success, owner);
 
 wire_enum! {
     /// Whether an event of the dead-letter queue was delivered since.
@@ -127,6 +130,9 @@ pub struct DlqEntry {
     pub dlq_seq: Sequence,
     /// The subscription.
     pub subscription_id: Uuid,
+    /// The owner of the subscription, if it was made with an API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
     /// The event.
     pub event_id: Uuid,
     /// Its type.
@@ -166,4 +172,4 @@ impl DlqEntry {
 }
 
 record!(DlqEntry in "webhook_dlq" as entry: [slot = slot(entry.dlq_seq.0)]
-    dlq_seq, id, tenant_id, subscription_id, status);
+    dlq_seq, id, tenant_id, subscription_id, status, owner);

@@ -148,10 +148,9 @@ pub(super) struct ScopeChange {
 
 impl ScopeChange {
     pub(super) fn of_change(fields: &Fields) -> Result<Self, DomainError> {
-        let (room, actor) = (fields.room(ROOM_ID)?, fields.actor(ACTOR_ID)?);
         Ok(Self {
-            room_id: fields.has(ROOM_ID.name).then_some(room),
-            actor_id: fields.has(ACTOR_ID.name).then_some(actor),
+            room_id: named(fields, ROOM_ID, Fields::room)?,
+            actor_id: named(fields, ACTOR_ID, Fields::actor)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use super::counter::{CounterKind, WebhookCounter};
 use super::delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult};
 use super::{DeliveryProgress, RetryState, Subscription, change};
 use crate::kernel::{
-    Command, CommandContext, CommandError, Comparison, Event, LeaseToken, Query, RecordQuery, Reply,
+    Command, CommandContext, CommandError, Comparison, Event, LeaseToken, Owner, Query, RecordQuery, Reply,
     Sequence, Success,
 };
 
@@ -31,6 +31,8 @@ pub enum DeliveryOutcome {
 /// An attempt to deliver an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryAttempt {
+    /// The owner of the subscription, if it has one.
+    pub owner: Option<Owner>,
     /// The event.
     pub sent: EventRef,
     /// Which attempt it was, from 1.
@@ -84,7 +86,7 @@ impl RecordDeliveries {
 pub(super) fn put_delivery(
     ctx: &mut CommandContext<'_>,
     counter: &mut WebhookCounter,
-    subscription_id: Uuid,
+    (subscription_id, owner): (Uuid, Option<&Owner>),
     (sent, attempted): (&EventRef, &SendResult),
     (attempt, source, dlq_id): (u32, DeliverySource, Option<Uuid>),
 ) {
@@ -93,6 +95,7 @@ pub(super) fn put_delivery(
         id: ctx.fresh_id(),
         delivery_seq: Sequence(counter.advance()),
         subscription_id,
+        owner: owner.cloned(),
         event_id: sent.event_id,
         event_type: sent.event_type,
         tenant_id: sent.tenant_id,
@@ -126,7 +129,7 @@ fn displaced(ctx: &CommandContext<'_>, counter: &WebhookCounter, dying: usize) -
 fn put_dead(
     ctx: &mut CommandContext<'_>,
     counter: &mut WebhookCounter,
-    subscription_id: Uuid,
+    (subscription_id, owner): (Uuid, Option<&Owner>),
     event: &Event,
     error: String,
 ) {
@@ -137,6 +140,7 @@ fn put_dead(
         id: ctx.fresh_id(),
         dlq_seq,
         subscription_id,
+        owner: owner.cloned(),
         event_id: sent.event_id,
         event_type: sent.event_type,
         tenant_id: sent.tenant_id,
@@ -215,10 +219,11 @@ impl Command for RecordDeliveries {
             }
             let Some(attempt) = &report.attempt else { continue };
             let how = (attempt.number, DeliverySource::Live, None);
-            put_delivery(ctx, &mut deliveries, id, (&attempt.sent, &attempt.attempted), how);
+            let subscription = (id, attempt.owner.as_ref());
+            put_delivery(ctx, &mut deliveries, subscription, (&attempt.sent, &attempt.attempted), how);
             if let Some((event, _)) = Self::given_up(report) {
                 let error = attempt.attempted.error.clone().unwrap_or_default();
-                put_dead(ctx, &mut dead, id, event, error);
+                put_dead(ctx, &mut dead, subscription, event, error);
             }
         }
         known.values().flatten().for_each(|progress| ctx.put(progress));

@@ -12,6 +12,8 @@ use crate::kernel::{
     ActorId, CallRequest, Code, Command, CommandContext, CommandError, DomainError, ExternalCall, Field,
     Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId, response,
 };
+use crate::keys::Principal;
+use crate::work::named;
 
 const ROOM_ID: Field =
     Field::new("roomId", "The room in whose scope the idempotency key counts. Default: none.", "main");
@@ -44,6 +46,7 @@ impl CallRequest for Redelivery {
 /// `POST /v1/subscriptions/dlq/{id}/replay`.
 pub struct ReplayDelivery {
     dlq_id: String,
+    principal: Principal,
     tenant_id: Option<TenantId>,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
@@ -75,19 +78,25 @@ response! {
 }
 
 impl ReplayDelivery {
-    /// Reads the path's id and the body; the tenant may also be in the query.
+    /// Reads the path's id and the body of the caller; the tenant may also be in the query.
     ///
     /// # Errors
     /// `ERR_VALIDATION {field}` for an id in the body that is not valid.
-    pub fn read(dlq_id: String, query: &Fields, fields: &Fields) -> Result<Self, DomainError> {
+    pub fn read(
+        dlq_id: String,
+        query: &Fields,
+        fields: &Fields,
+        principal: Principal,
+    ) -> Result<Self, DomainError> {
         let tenant_id = match fields.tenant(TENANT_FILTER)? {
             Some(tenant) => Some(tenant),
             None => query.tenant(TENANT_FILTER)?,
         };
         Ok(Self {
             dlq_id,
+            principal,
             tenant_id,
-            room_id: fields.room(ROOM_ID)?,
+            room_id: named(fields, ROOM_ID, Fields::room)?.flatten(),
             actor_id: fields.actor(ACTOR_ID)?,
             force: fields.flag(FORCE).map(|force| force.unwrap_or(false)),
         })
@@ -95,7 +104,7 @@ impl ReplayDelivery {
 
     /// Names the fields of the body.
     pub fn describe(fields: &Fields) {
-        let _ = Self::read(String::new(), fields, fields);
+        let _ = Self::read(String::new(), fields, fields, Principal::Shared);
     }
 
     /// The tenant, the room and the actor of the request.
@@ -111,8 +120,11 @@ impl ReplayDelivery {
     fn entry(&self, ctx: &CommandContext<'_>) -> Result<DlqEntry, CommandError> {
         let id = Uuid::parse_str(&self.dlq_id).map_err(|_| self.not_found())?;
         let found = ctx.find::<DlqEntry>(DlqEntry::with_id(id))?.pop();
-        let own = |entry: &DlqEntry| self.tenant_id.as_ref().is_none_or(|own| *own == entry.tenant_id);
-        Ok(found.filter(own).ok_or_else(|| self.not_found())?)
+        let exists = |entry: &DlqEntry| {
+            self.tenant_id.as_ref().is_none_or(|own| *own == entry.tenant_id)
+                && self.principal.owns(entry.owner.as_ref(), &entry.tenant_id, Some(&entry.room_id))
+        };
+        Ok(found.filter(exists).ok_or_else(|| self.not_found())?)
     }
 
     /// What is to be sent; the subscription may be disabled, but not deleted.
@@ -150,7 +162,8 @@ fn keep(
     }
     let how = (1, DeliverySource::DlqReplay, Some(entry.id));
     let what = EventRef::from(&entry.payload);
-    record::put_delivery(ctx, &mut deliveries, entry.subscription_id, (&what, attempted), how);
+    let subscription = (entry.subscription_id, entry.owner.as_ref());
+    record::put_delivery(ctx, &mut deliveries, subscription, (&what, attempted), how);
     ctx.put(&dead);
     ctx.put(&deliveries);
     if attempted.status_code == Some(410) {

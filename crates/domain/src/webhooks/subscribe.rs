@@ -3,14 +3,17 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::admission::SubscriptionSubject;
+use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings};
-use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, signing};
-use crate::kernel::{
-    ActorId, Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, Reply, RoomId,
-    Rules, Secret, Success, TenantId,
+use super::{
+    DeliveryProgress, MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSecret, WebhookSubscription, signing,
 };
+use crate::kernel::{
+    ActorId, Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, RecordQuery,
+    Reply, RoomId, Rules, Secret, Success, TenantId,
+};
+use crate::keys::Principal;
 
 const ACTION: &str = "event_subscription_create";
 
@@ -19,6 +22,7 @@ pub struct CreateSubscription {
     tenant_id: TenantId,
     room_id: Option<RoomId>,
     actor_id: Option<ActorId>,
+    principal: Principal,
     settings: Result<SubscriptionSettings, DomainError>,
     /// What a secret is made of, if the body brings none.
     random: [u8; 32],
@@ -53,15 +57,21 @@ impl WriteSubscriptionResponse {
 }
 
 impl CreateSubscription {
-    /// Reads the body. `random` is what a secret is made of.
+    /// Reads the body of the caller. `random` is what a secret is made of.
     ///
     /// # Errors
     /// The tenant, the room or the actor is not valid.
-    pub fn read(fields: &Fields, rules: &Rules, random: [u8; 32]) -> Result<Self, DomainError> {
+    pub fn read(
+        fields: &Fields,
+        rules: &Rules,
+        principal: Principal,
+        random: [u8; 32],
+    ) -> Result<Self, DomainError> {
         Ok(Self {
             tenant_id: fields.tenant_or_default()?,
             room_id: fields.room(ROOM_ID)?,
             actor_id: fields.actor(ACTOR_ID)?,
+            principal,
             settings: SubscriptionSettings::of_new(fields, *rules.get()),
             random,
         })
@@ -72,30 +82,58 @@ impl CreateSubscription {
         (&self.tenant_id, self.room_id.as_ref(), self.actor_id.as_ref())
     }
 
-    fn about(&self) -> SubscriptionSubject<'_> {
-        let (tenant_id, room_id, actor_id) = self.subject();
-        SubscriptionSubject { tenant_id, room_id, actor_id }
+    fn reader(&self) -> Option<ActorId> {
+        admission::reader(&self.principal, self.actor_id.as_ref())
+    }
+
+    fn about<'a>(&'a self, reader: Option<&'a ActorId>) -> SubscriptionSubject<'a> {
+        SubscriptionSubject { tenant_id: &self.tenant_id, room_id: self.room_id.as_ref(), reader }
+    }
+
+    /// The subscriptions that the caller has already; none if their number is not limited.
+    fn owned(&self) -> Option<RecordQuery> {
+        self.principal.owner().map(|owner| Subscription::owned(&self.tenant_id, &owner))
+    }
+
+    /// Counts one more of the store and of its owner.
+    fn count(&self, ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
+        let owned = match self.owned() {
+            Some(owned) => ctx.find::<Subscription>(owned)?.len(),
+            None => 0,
+        };
+        if owned >= MAX_OWNED_SUBSCRIPTIONS {
+            let message = format!(
+                "an owner has at most {MAX_OWNED_SUBSCRIPTIONS} webhook subscriptions; delete one first"
+            );
+            let error = DomainError::out_of_bounds("subscriptions", message, owned + 1);
+            return Err(error.with("max", MAX_OWNED_SUBSCRIPTIONS).into());
+        }
+        counter::count_one_more(ctx)
     }
 }
 
 impl Command for CreateSubscription {
     fn reads(&self) -> Vec<Query> {
-        let mut reads = self.about().reads();
+        let mut reads = self.about(self.reader().as_ref()).reads();
         reads.push(WebhookCounter::read(CounterKind::Revisions));
+        reads.extend(self.owned().map(Query::Many));
         reads
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let settings = self.settings.clone()?;
-        self.about().check(ctx, ACTION)?;
+        let reader = self.reader();
+        self.about(reader.as_ref()).check(ctx, ACTION)?;
         let defaults = SubscriptionDefaults::DEFAULT;
-        counter::count_one_more(ctx)?;
+        self.count(ctx)?;
         let revision = counter::next_revision(ctx)?;
         let subscription = Subscription {
             id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
             actor_id: self.actor_id.clone(),
+            owner: self.principal.owner(),
+            reader,
             event_types: settings.event_types.unwrap_or_default(),
             target_url: settings.target_url.unwrap_or_default(),
             enabled: settings.enabled.unwrap_or(true),

@@ -171,6 +171,21 @@ pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, Do
     }
 }
 
+/// A target as it is shown: without the user name and the password of one that was stored before they were refused.
+pub fn without_credentials(text: String) -> String {
+    match Url::parse(&text) {
+        Ok(mut url) if has_credentials(&url) => {
+            let is_cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
+            if is_cleared { url.into() } else { String::new() }
+        }
+        _ => text,
+    }
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {
@@ -212,7 +227,7 @@ impl std::error::Error for TargetError {}
 pub fn check(text: &str, rules: WebhookRules) -> Result<Url, TargetError> {
     let url = Url::parse(text).map_err(|_| TargetError::NotHttp)?;
     let host = url.host().filter(|_| matches!(url.scheme(), "http" | "https")).ok_or(TargetError::NotHttp)?;
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_credentials(&url) {
         return Err(TargetError::Credentials);
     }
     if AddressClass::of_host(&host).is_allowed(rules) { Ok(url) } else { Err(TargetError::Address) }

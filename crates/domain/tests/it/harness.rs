@@ -1,6 +1,7 @@
 //! A store in memory and its commit driver, one command per batch: records are put, commands decided, events collected.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use agentcafe_domain::inbox::{self, InboxItem};
 use agentcafe_domain::kernel::{
@@ -8,8 +9,9 @@ use agentcafe_domain::kernel::{
     Effects, Event, Fields, Hash, Heads, IdSource, Key, LoadedRecords, Query, Record, Reply, RequestContext,
     RoomId, Rules, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet,
 };
+use agentcafe_domain::keys::{ApiKey, Principal};
 use agentcafe_domain::moderation::{RateGuard, RateWindows};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// The most often that a batch decides a command.
@@ -163,6 +165,23 @@ impl Harness {
 /// The fields of a body.
 pub(crate) fn body(value: &Value) -> Fields {
     Fields::of_body(value.as_object().cloned().unwrap())
+}
+
+/// The caller with an API key like this one of the tenant `default`.
+pub(crate) fn holder(key: Value) -> Principal {
+    let mut whole = json!({
+        "keyId": "k1", "name": null, "tenantId": "default", "actors": ["Nova"], "rooms": ["*"],
+        "scopes": ["hook", "react"], "secrets": [], "expiresAt": null, "disabledAt": null,
+        "createdAt": Timestamp::from_millis(0), "createdBy": "root",
+    });
+    whole.as_object_mut().unwrap().extend(key.as_object().cloned().unwrap());
+    let key: ApiKey = serde_json::from_value(whole).unwrap();
+    Principal::Key(Arc::new(key.into()))
+}
+
+/// The fields of a caller's body.
+pub(crate) fn body_of(caller: &Principal, value: &Value) -> Fields {
+    body(value).bound_to(caller.binding().cloned())
 }
 
 /// The id of an actor.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 mod action;
 mod change;
 mod matching;
+mod owners;
 
 /// A rule by which Kai answers what is said in the room `main` of `acme`.
 fn rule() -> StoredReaction {
@@ -32,6 +33,7 @@ fn rule() -> StoredReaction {
             last_source_event_id: None,
             last_error: None,
             created_by: None,
+            owner: None,
             created_at: at,
             updated_at: at,
         },

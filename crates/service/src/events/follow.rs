@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::filter;
+use crate::open_by_key::OpenSlot;
 use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
@@ -24,7 +25,7 @@ use crate::service::Service;
 const MAX_BACKLOG: usize = 5_000;
 /// How often it is checked whether the subscriber may still read what it follows: tables close, and keys are revoked, while
 /// streams are open.
-const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
+pub(super) const CHECK_ACCESS_EVERY: Duration = Duration::from_secs(5);
 
 parameters! {
     /// Follows the log.
@@ -58,6 +59,8 @@ pub struct LogSubscriber {
     key_changes: Option<watch::Receiver<u64>>,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
+    /// And on how many of an API key are.
+    _slot: Option<OpenSlot>,
 }
 
 impl Subscriber for LogSubscriber {
@@ -86,7 +89,10 @@ impl Subscriber for LogSubscriber {
 impl Operation for FollowEvents {
     type Output = FollowedEvents;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
+
+    const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
         let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id, log_id, .. } = self;
@@ -103,6 +109,7 @@ impl Operation for FollowEvents {
         let reader = ReaderPosition { cursor: given.max(last_event_id.sequence()), log_id };
         let reset = log.reset_reason(&reader);
         let after = if reset.is_some() { head } else { reader.cursor.unwrap_or(start) };
+        let slot = service.open_by_key.take(&principal)?;
         let permit = Arc::clone(&service.streams).try_acquire_owned().map_err(|_| {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
@@ -122,8 +129,15 @@ impl Operation for FollowEvents {
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
         let key_changes = principal.binding().map(|_| service.store().changed(ApiKey::TABLE));
-        let subscriber =
-            LogSubscriber { principal, viewer, checked_at, key_changes, service, _permit: permit };
+        let subscriber = LogSubscriber {
+            principal,
+            viewer,
+            checked_at,
+            key_changes,
+            service,
+            _permit: permit,
+            _slot: slot,
+        };
         Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

@@ -65,7 +65,10 @@ parameters! {
 impl Operation for ListEvents {
     type Output = EventList<PageEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
+
+    const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let cursor = self.events.position.cursor;
@@ -102,7 +105,8 @@ parameters! {
 impl Operation for ListMentions {
     type Output = EventList<PageEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.position.cursor.unwrap_or(Sequence::START);
@@ -147,7 +151,10 @@ pub struct TimelineEnd {
 impl Operation for ReadTimeline {
     type Output = EventList<TimelineEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
+
+    const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
         let Self { mut events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;

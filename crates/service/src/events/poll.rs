@@ -1,19 +1,21 @@
 //! Long poll: the next events, as soon as there are any.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError,
+    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError, Record,
     STREAM_CURSOR, Sequence,
 };
-use agentcafe_domain::keys::Scope;
+use agentcafe_domain::keys::{ApiKey, Scope};
 use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
 use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
 use agentcafe_store::{EventFilter, EventPage, Failure};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::follow::CHECK_ACCESS_EVERY;
 use super::{filter, sequence_of};
 use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
@@ -79,6 +81,9 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
     else {
         return Ok(None);
     };
+    if heartbeat && actor_id.is_reserved() {
+        return Err(ACTOR_ID.reserved(&actor_id));
+    }
     let actor = ActorInRoom { tenant_id, room_id, actor_id };
     Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
 }
@@ -86,7 +91,8 @@ fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPrese
 impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
 
-    const SCOPES: &'static [Scope] = &[Scope::Listen];
+    /// `listen` or `follow`: it depends on what is followed.
+    const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
         let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, mut listener } =
@@ -94,6 +100,8 @@ impl Operation for PollEvents {
         if call.caller.transport.is_probe {
             (timeout_ms, listener) = (0, None);
         }
+        // Showing oneself as present is an act, for which reading is not enough.
+        listener = listener.filter(|_| call.caller.principal.check(&[Scope::Act]).is_ok());
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
@@ -145,9 +153,11 @@ async fn wait(
     if !page.events.is_empty() {
         return Ok(EventPage { scanned_to: follower.scanned_to(), ..page });
     }
+    let _slot = call.service.open_by_key.take(&call.caller.principal)?;
     let waited = tokio::select! {
         () = call.service.engine.stopping.cancelled() => None,
         waited = tokio::time::timeout(timeout, follower.next(limit)) => waited.ok(),
+        ended = key_ended(call) => return Err(ended),
     };
     let events = waited.transpose()?.map_or_else(Vec::new, |page| page.events);
     if events.is_empty() {
@@ -155,4 +165,20 @@ async fn wait(
         follower.has_more();
     }
     Ok(EventPage { events, scanned_to: follower.scanned_to() })
+}
+
+/// Waits until the caller's key counts no more. Without a key, for ever.
+async fn key_ended(call: &Call<'_>) -> OperationError {
+    let Call { service, caller, .. } = call;
+    if caller.principal.binding().is_none() {
+        return pending().await;
+    }
+    let mut changes = service.store().changed(ApiKey::TABLE);
+    loop {
+        // The store outlives its polls, and holds the sender. A key expires without a change.
+        let _ = tokio::time::timeout(CHECK_ACCESS_EVERY, changes.changed()).await;
+        if let Err(error) = service.require_live(&caller.principal).await {
+            return error;
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use agentcafe_domain::kernel::{
     ActorId, EVENT_ACTOR_FILTER, Event, EventType, Field, OperationError, RoomId, Sequence, TenantId,
-    Timestamp,
+    Timestamp, VIEWER_ACTOR_ID,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::profiles::Profile;
@@ -40,7 +40,9 @@ parameters! {
         actor: Option<ActorId> = fields.actor(EVENT_ACTOR_FILTER)?,
         tenant: TenantId = fields.tenant_or_default()?,
         room: RoomId = fields.room_or_main()?,
-        viewer: Option<ActorId> = read_access::viewer(fields)?.or_else(|| actor.clone()),
+        // With an API key, the reader is never another actor by whom the request filters.
+        viewer: Option<ActorId> = read_access::viewer(fields)?
+            .or_else(|| fields.check_actor(VIEWER_ACTOR_ID, actor.clone()?).ok()),
         types: Option<Vec<EventType>> = types(fields),
         minutes: f64 = fields.number(MINUTES, MINUTES_RANGE)?.unwrap_or(DEFAULT_MINUTES),
     }

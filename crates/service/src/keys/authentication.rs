@@ -10,39 +10,11 @@ use agentcafe_domain::keys::token::Token;
 use subtle::ConstantTimeEq;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::auth_mode::{AuthMode, Authentication};
 use crate::service::Service;
 
 /// The interval at which the uses of keys are stored.
 const NOTE_USES_EVERY: Duration = Duration::from_secs(60);
-
-/// Who gets in with what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthMode {
-    /// The shared token alone, as long as there is no API key; then both.
-    #[default]
-    Automatic,
-    /// The shared token alone: API keys are refused.
-    Shared,
-    /// The shared token, and API keys.
-    Both,
-    /// API keys alone.
-    Keys,
-}
-
-impl AuthMode {
-    /// The names of the modes that can be set.
-    pub const NAMES: [(&str, Self); 3] =
-        [("shared", Self::Shared), ("both", Self::Both), ("keys", Self::Keys)];
-}
-
-/// How callers authenticate.
-#[derive(Clone, Debug, Default)]
-pub struct Authentication {
-    /// Who gets in with what.
-    pub mode: AuthMode,
-    /// The shared token; none: without API keys, everybody is let in.
-    pub shared_token: Option<String>,
-}
 
 impl Service {
     /// Finds out who calls, by the token of a request.
@@ -109,6 +81,6 @@ impl Service {
     }
 }
 
-fn unauthorized() -> OperationError {
+pub(super) fn unauthorized() -> OperationError {
     DomainError::new(Code::Unauthorized).into()
 }

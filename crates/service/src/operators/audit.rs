@@ -1,8 +1,8 @@
 //! Lists the audit trail.
 
 use agentcafe_domain::kernel::{
-    ActorId, CURSOR, Comparison, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError, ROOM_FILTER,
-    RecordQuery, RoomId, Sequence, TO_TS, TenantId, Timestamp,
+    ActorId, Authority, CURSOR, Comparison, FROM_TS, Field, OPERATOR_VIEWER_ACTOR_ID, OperationError,
+    ROOM_FILTER, RecordQuery, RoomId, Sequence, TO_TS, TenantId, Timestamp,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::operators::audit::AuditEntry;
@@ -72,9 +72,12 @@ impl Operation for ListAudit {
     const SCOPES: &'static [Scope] = &[Scope::Operate];
 
     async fn run(self, call: &Call<'_>) -> Result<AuditPage, OperationError> {
-        let actor = self.viewer.as_ref().or(self.operator.as_ref());
+        // With an actor's key, the reader is never whom the request merely filters by.
+        let filtered =
+            self.operator.as_ref().filter(|_| call.caller.principal.authority() == Authority::Admin);
+        let actor = self.viewer.as_ref().or(filtered);
         let viewer = OperatorViewer { tenant: &self.tenant, room: self.room.as_ref(), actor };
-        viewer.may_see(call.service, "operator_audit_read").await?;
+        viewer.may_see(call, "operator_audit_read").await?;
         let Page { records: entries, .. } = call.service.page::<AuditEntry>(self.query()).await?;
         let given = self.cursor.unwrap_or(Sequence::START);
         Ok(AuditPage {

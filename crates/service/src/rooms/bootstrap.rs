@@ -106,10 +106,10 @@ impl Operation for ReadBootstrap {
         service.may_read(&self.tenant, &self.room, self.viewer.as_ref()).await?;
         // Read first: whatever happens while the rest is read comes after this head.
         let log = service.store().log_position();
-        let rooms = self.rooms(service).await?;
+        let rooms = self.rooms(call).await?;
         let room_view = self.room_view(service).await?;
         let actor_view = match &self.actor {
-            Some(actor) => Some(self.actor_view(service, actor.clone()).await?),
+            Some(actor) => Some(self.actor_view(call, actor.clone()).await?),
             None => None,
         };
         let Self { tenant, room, actor, .. } = self;
@@ -118,12 +118,15 @@ impl Operation for ReadBootstrap {
 }
 
 impl ReadBootstrap {
-    async fn rooms(&self, service: &Service) -> Result<Vec<Room>, OperationError> {
+    async fn rooms(&self, call: &Call<'_>) -> Result<Vec<Room>, OperationError> {
+        let (service, principal) = (call.service, &call.caller.principal);
+        let is_reached = |room: &RoomId| principal.reaches(&self.tenant, Some(room));
         let room_limit = usize::try_from(self.room_limit).unwrap_or(1);
         let query =
             RecordQuery::all::<Room>("updated_at", room_limit).newest_first().is("tenant_id", &self.tenant);
         let mut rooms: Vec<Room> = service.find(query).await?;
-        for wanted in [&RoomId::main(), &self.room] {
+        rooms.retain(|room| is_reached(&room.room_id));
+        for wanted in [&RoomId::main(), &self.room].into_iter().filter(|room| is_reached(room)) {
             if rooms.iter().all(|room| room.room_id != *wanted) {
                 let stored = service.get(vec![(&self.tenant).into(), wanted.into()]).await?;
                 let room =
@@ -152,14 +155,19 @@ impl ReadBootstrap {
         Ok(RoomView { room_id: room.clone(), presence, open_or_active_tasks, pinned_context })
     }
 
-    async fn actor_view(&self, service: &Service, actor_id: ActorId) -> Result<ActorView, OperationError> {
-        let tenant = &self.tenant;
-        let counts: Vec<UnreadCount> = service.find(unread_counts(tenant, None, Some(&actor_id))).await?;
-        let inbox: Vec<InboxItem> = service.find(newest_unread(tenant, &actor_id, MAX_INBOX)).await?;
+    async fn actor_view(&self, call: &Call<'_>, actor_id: ActorId) -> Result<ActorView, OperationError> {
+        let (service, tenant) = (call.service, &self.tenant);
+        // With an API key that is bound to rooms, what is in the others does not exist.
+        let is_bound = call.caller.principal.binding().is_some_and(|binding| !binding.rooms.is_any());
+        let room = Some(&self.room).filter(|_| is_bound);
+        let counts: Vec<UnreadCount> = service.find(unread_counts(tenant, room, Some(&actor_id))).await?;
+        let unread = newest_unread(tenant, &actor_id, MAX_INBOX).is_if_given("room_id", room);
+        let inbox: Vec<InboxItem> = service.find(unread).await?;
         let assigned = RecordQuery::all::<Task>("updated_at", MAX_ASSIGNED_TASKS)
             .newest_first()
             .is("tenant_id", tenant)
             .is("assignee_actor_id", &actor_id)
+            .is_if_given("room_id", room)
             .only("state", Comparison::IsNot, TaskState::Done.as_str());
         let suggested_thread_id = match inbox.iter().find_map(|item| item.thread_id.clone()) {
             Some(thread) => Some(thread),

@@ -1,11 +1,12 @@
 //! Attempts to deliver, and the dead-letter queue: the events that could not be delivered.
 
 use agentcafe_domain::kernel::{
-    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, RecordQuery, Rules, TENANT_FILTER,
+    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, Record, RecordQuery, RoomId, Rules,
+    TENANT_FILTER, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus};
-use agentcafe_domain::webhooks::replay::{ReplayDelivery, ReplayDeliveryResponse};
+use agentcafe_domain::webhooks::replay::{ReplayDelivery as ReplayDeliveryCommand, ReplayDeliveryResponse};
 
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
 use crate::paging::{Page, PageSelector, newest_by, record_list};
@@ -54,16 +55,32 @@ parameters! {
     }
 }
 
+/// A page of the caller's records, without those about rooms that it may not read: such a page may hold fewer than its limit.
+async fn own<R: Record>(
+    call: &Call<'_>,
+    query: RecordQuery,
+    viewer: Option<ActorId>,
+    room_of: impl Fn(&R) -> (TenantId, RoomId),
+) -> Result<Page<R>, OperationError> {
+    let principal = &call.caller.principal;
+    let query = query.is_if_given("owner", principal.restricted_to().as_ref());
+    let mut page: Page<R> = call.service.page(query).await?;
+    page.records.retain(|record| {
+        let (tenant, room) = room_of(record);
+        principal.reaches(&tenant, Some(&room))
+    });
+    call.service.retain_readable(&mut page.records, viewer.as_ref(), room_of).await?;
+    Ok(page)
+}
+
 impl Operation for ListDeliveries {
     type Output = DeliveryList;
 
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
-        let mut page: Page<Delivery> = call.service.page(self.page.of(self.query)).await?;
         let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
-        call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
-        Ok(page.into())
+        Ok(own(call, self.page.of(self.query), self.viewer, room_of).await?.into())
     }
 }
 
@@ -73,33 +90,37 @@ impl Operation for ListDlq {
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<DlqList, OperationError> {
-        let mut page: Page<DlqEntry> = call.service.page(self.page.of(self.query)).await?;
         let room_of = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
-        call.service.retain_readable(&mut page.records, self.viewer.as_ref(), room_of).await?;
-        Ok(page.into())
+        Ok(own(call, self.page.of(self.query), self.viewer, room_of).await?.into())
     }
 }
 
+/// Sends an event from the dead-letter queue again.
+pub struct ReplayDelivery;
+
 impl FromInput for ReplayDelivery {
-    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
-        Self::read(input.id.clone(), &input.parameters, &input.body)
+    fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Ok(Self)
     }
 
     fn describe(input: &Input, _: &Rules) {
-        Self::describe(&input.body);
+        ReplayDeliveryCommand::describe(&input.body);
     }
 }
 
 impl Mutation for ReplayDelivery {
-    type Command = Self;
+    type Command = ReplayDeliveryCommand;
     type Answer = ReplayDeliveryResponse;
 
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
-    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<Self>, OperationError> {
-        let (tenant, room, actor) = self.subject();
-        let parts = [tenant.as_str(), "subscriptions", "dlq-replay", &call.input.id];
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<ReplayDeliveryCommand>, OperationError> {
+        let (input, principal) = (call.input, call.caller.principal.clone());
+        let command =
+            ReplayDeliveryCommand::read(input.id.clone(), &input.parameters, &input.body, principal)?;
+        let (tenant, room, actor) = command.subject();
+        let parts = [tenant.as_str(), "subscriptions", "dlq-replay", &input.id];
         let scope = KeyScope::post((&tenant, room.as_ref(), actor.as_ref()), parts);
-        Ok(Prepared { scope, command: self })
+        Ok(Prepared { scope, command })
     }
 }

@@ -1,15 +1,19 @@
 //! The schema in PostgreSQL, step by step, under an advisory lock: nodes that start together migrate once.
 
+use agentcafe_domain::kernel::StoredRecord;
 use tokio_postgres::{Client, Error};
 
+use crate::actor_names::{self, ActorNames};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 6] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
-    ("0004_clock_anchors", include_str!("migrations/0004_clock_anchors.sql")),
+    ("0004_owners", include_str!("migrations/0004_owners.sql")),
+    (actor_names::MIGRATION, include_str!("migrations/0005_actor_names.sql")),
+    ("0006_clock_anchors", include_str!("migrations/0006_clock_anchors.sql")),
 ];
 
 /// The table of the migrations that were applied.
@@ -60,15 +64,34 @@ async fn history(client: &Client, may_change: MayChange) -> Result<Vec<(String, 
     Ok(rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, Error>>()?)
 }
 
+async fn fill_actor_names(client: &Client) -> Result<(), Error> {
+    let mut names = ActorNames::default();
+    for row in client.query(actor_names::KNOWN_ACTORS, &[]).await? {
+        names.add(row.try_get(0)?, row.try_get(1)?);
+    }
+    let rows = names.into_records().map(|name| {
+        let json = String::from_utf8(StoredRecord::of(&name).json).expect("JSON is UTF-8");
+        (name.tenant_id.as_str().to_owned(), name.skeleton_hash, json)
+    });
+    let (tenants, hashes, jsons): (Vec<_>, Vec<_>, Vec<_>) = rows.collect();
+    let insert = "INSERT INTO actor_names (tenant_id, skeleton_hash, json) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])";
+    client.execute(insert, &[&tenants, &hashes, &jsons]).await?;
+    Ok(())
+}
+
 async fn apply_locked(client: &Client, may_change: MayChange) -> Result<Migrated, MigrationError> {
     let history = history(client, may_change).await?;
     let missing = missing(&MIGRATIONS, &history).map_err(MigrationError::Unfit)?;
     for (name, sql) in missing.iter().filter(|_| may_change == MayChange::Yes) {
-        let step = format!(
-            "BEGIN; {sql}; INSERT INTO schema_migrations (name, checksum) VALUES ('{name}', '{}'); COMMIT",
+        client.batch_execute(&format!("BEGIN; {sql}")).await?;
+        if *name == actor_names::MIGRATION {
+            fill_actor_names(client).await?;
+        }
+        let applied = format!(
+            "INSERT INTO schema_migrations (name, checksum) VALUES ('{name}', '{}'); COMMIT",
             checksum(sql)
         );
-        client.batch_execute(&step).await?;
+        client.batch_execute(&applied).await?;
         tracing::info!(migration = name, "applied");
     }
     Ok(Migrated { before: history.len(), applied: missing.iter().map(|(name, _)| *name).collect() })

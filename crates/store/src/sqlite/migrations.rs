@@ -2,17 +2,23 @@
 
 use std::path::Path;
 
+use agentcafe_domain::actors::ActorName;
+use agentcafe_domain::kernel::{Record, StoredRecord};
 use rusqlite::{Connection, params};
 
 use super::open::explain;
+use super::records;
+use crate::actor_names::{self, ActorNames};
 use crate::migrations::{self, Migration, checksum};
 use crate::open_error::OpenError;
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 6] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
-    ("0004_clock_anchors", include_str!("migrations/0004_clock_anchors.sql")),
+    ("0004_owners", include_str!("migrations/0004_owners.sql")),
+    (actor_names::MIGRATION, include_str!("migrations/0005_actor_names.sql")),
+    ("0006_clock_anchors", include_str!("migrations/0006_clock_anchors.sql")),
 ];
 
 /// Migrates the schema to this version.
@@ -31,6 +37,9 @@ pub(super) fn apply(connection: &Connection, database: &Path) -> Result<(), Open
     for (name, sql) in missing(connection, database)? {
         let step = format!("BEGIN IMMEDIATE; {sql}");
         connection.execute_batch(&step).map_err(failed)?;
+        if *name == actor_names::MIGRATION {
+            fill_actor_names(connection).map_err(failed)?;
+        }
         connection
             .execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (?1, ?2)",
@@ -41,6 +50,18 @@ pub(super) fn apply(connection: &Connection, database: &Path) -> Result<(), Open
         tracing::debug!(migration = name, "applied");
     }
     Ok(())
+}
+
+fn fill_actor_names(connection: &Connection) -> rusqlite::Result<()> {
+    let mut names = ActorNames::default();
+    let mut known = connection.prepare(actor_names::KNOWN_ACTORS)?;
+    let mut rows = known.query([])?;
+    while let Some(row) = rows.next()? {
+        names.add(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?);
+    }
+    names
+        .into_records()
+        .try_for_each(|name| records::insert(connection, ActorName::TABLE, &StoredRecord::of(&name)))
 }
 
 /// Checks that the schema is that of this version.

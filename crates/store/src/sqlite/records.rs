@@ -90,9 +90,11 @@ pub(super) fn delete(connection: &Connection, table: &Table, key: &Key) -> rusql
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use agentcafe_domain::inbox::AckInboxItems;
     use agentcafe_domain::kernel::{
-        ActorInRoom, Cell, Command, Comparison, Fields, Query, RecordQuery, Rules, SortKey, Timestamp,
+        ActorInRoom, Cell, Command, Comparison, Fields, Owner, Query, RecordQuery, Rules, SortKey, Timestamp,
     };
     use agentcafe_domain::presence::{ExpirePresence, Presence};
     use agentcafe_domain::reactions::StoredReaction;
@@ -107,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::sql::Select;
+    use crate::sqlite::migrations;
 
     /// How the database runs a query.
     fn plan(connection: &Connection, query: &RecordQuery) -> String {
@@ -131,7 +134,8 @@ mod tests {
     #[test]
     fn record_queries_of_commands_use_an_index() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        migrations::apply(&connection, Path::new("in memory")).unwrap();
+        let owner: Owner = serde_json::from_value(json!("actor:Nova")).unwrap();
         let (at, rules) = (ActorInRoom::read(&body(json!({"actorId": "Nova"}))).unwrap(), Rules::default());
         let (tenant, room, now) = (&at.tenant_id, &at.room_id, Timestamp::from_millis(9));
         let ack = |value| AckInboxItems::read(&body(value)).unwrap();
@@ -154,6 +158,8 @@ mod tests {
             PinnedContext::active(tenant, room),
             StoredReaction::at_work(tenant),
             StoredReaction::any_at_work(),
+            StoredReaction::owned(tenant, &owner),
+            Subscription::owned(tenant, &owner),
             DlqEntry::with_id(uuid::Uuid::nil()),
             RecordQuery::all::<DlqEntry>("dlq_seq", 9)
                 .only("dlq_seq", Comparison::AtMost, 9_i64)
@@ -164,7 +170,7 @@ mod tests {
                 .is("room_id", room)
                 .is("is_active", true),
         ]);
-        assert!(queries.len() >= 15, "{} queries", queries.len());
+        assert!(queries.len() >= 17, "{} queries", queries.len());
         for query in queries {
             let first = plan(&connection, &query);
             assert!(first.starts_with("SEARCH") && !first.contains("SCAN"), "{}: {first}", query.table.name);

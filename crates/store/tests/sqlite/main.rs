@@ -42,6 +42,8 @@ mod snapshots;
 mod table_changes;
 #[path = "../suite/test_store.rs"]
 mod test_store;
+#[path = "../suite/tickets.rs"]
+mod tickets;
 #[path = "../suite/traces.rs"]
 mod traces;
 mod verify;

@@ -13,7 +13,7 @@ const KEPT: usize = 20_000;
 
 async fn is_known(store: &Store, number: usize) -> bool {
     let id = CorrelationId::parse(&format!("t-{number}")).unwrap();
-    store.trace(id, None).await.unwrap().is_some()
+    store.trace(id, None, None).await.unwrap().is_some()
 }
 
 /// The number of traces is bounded, and the newest are always kept, also over a restart.

@@ -151,6 +151,7 @@ pub(crate) fn with_request(
         room_id: Some(actor.room_id.clone()),
         actor_id: Some(actor.actor_id.clone()),
         by: None,
+        owner: None,
         started_at: BEGIN,
     };
     let body = json!({ "body": body }).as_object().cloned().unwrap();

@@ -1,7 +1,9 @@
 //! Traces: stored with the request, and found by its correlation id.
 
+use std::sync::Arc;
+
 use agentcafe_domain::kernel::{
-    ActorInRoom, Code, CorrelationId, DomainError, MAX_STEPS, Status, Step, StepCode, TenantId, Trace,
+    ActorInRoom, Code, CorrelationId, DomainError, MAX_STEPS, Owner, Status, Step, StepCode, TenantId, Trace,
 };
 use agentcafe_store::{Envelope, Store, TraceNote};
 use serde_json::json;
@@ -22,7 +24,7 @@ fn say(key: &str, text: &str, correlation_id: &str) -> Envelope {
 }
 
 async fn trace(store: &Store, correlation_id: &str) -> Trace {
-    store.trace(id(correlation_id), None).await.unwrap().unwrap()
+    store.trace(id(correlation_id), None, None).await.unwrap().unwrap()
 }
 
 fn codes(trace: &Trace) -> Vec<StepCode> {
@@ -77,7 +79,7 @@ async fn trace_has_the_steps_of_every_outcome() {
         (vec![RequestReceived, IdempotencyNew, Forbidden], Status::Error)
     );
     assert_eq!(refused.steps[2].details["missing"], "canSpeak");
-    assert_eq!(store.trace(id("c-unknown"), None).await.unwrap(), None);
+    assert_eq!(store.trace(id("c-unknown"), None, None).await.unwrap(), None);
     opened.close();
 }
 
@@ -95,14 +97,40 @@ async fn trace_adds_up_attempts_within_their_tenant() {
         .await
         .unwrap();
     let of = |tenant: Option<&ActorInRoom>| {
-        opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()))
+        opened.store.trace(id("shared"), tenant.map(|who| who.tenant_id.clone()), None)
     };
     let (ours, theirs, all) = (of(Some(&nova())).await, of(Some(&elsewhere)).await, of(None).await);
     assert_eq!(ours.unwrap().unwrap().steps.len(), 5);
     assert_eq!(theirs.unwrap().unwrap().steps.len(), 2);
     assert_eq!(all.unwrap().unwrap().steps.len(), 7);
-    let nobody = opened.store.trace(id("shared"), TenantId::parse("nobody").ok()).await.unwrap();
+    let nobody = opened.store.trace(id("shared"), TenantId::parse("nobody").ok(), None).await.unwrap();
     assert_eq!(nobody, None);
+    opened.close();
+}
+
+/// An owner sees its own attempts, whoever shares the correlation id.
+#[tokio::test]
+async fn trace_of_an_owner_has_its_own_attempts() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let owner = |name: &str| serde_json::from_value::<Owner>(json!(format!("actor:{name}"))).unwrap();
+    let of = |name: Option<&str>| {
+        let mut note = note("shared", 1);
+        Arc::make_mut(&mut note.origin).owner = name.map(owner);
+        opened.store.note(note);
+    };
+    [Some("Nova"), Some("Kai"), Some("Nova"), None].into_iter().for_each(of);
+    assert!(opened.store.probe().await, "the probe is queued behind the notes");
+    let found = async |tenant: &str, name: &str| {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let trace = opened.store.trace(id("shared"), Some(tenant), Some(owner(name))).await.unwrap();
+        trace.map_or(0, |trace| trace.steps.len())
+    };
+    assert_eq!(found("default", "Nova").await, 4);
+    assert_eq!(found("default", "Kai").await, 2);
+    assert_eq!(found("default", "Mira").await, 0);
+    assert_eq!(found("other", "Nova").await, 0);
+    assert_eq!(trace(&opened.store, "shared").await.steps.len(), 8, "without an owner: all of them");
     opened.close();
 }
 

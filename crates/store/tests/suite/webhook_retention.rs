@@ -17,7 +17,7 @@ use crate::test_store::TestStore;
 fn given_up(event: &Event) -> DeliveryReport {
     let attempted = SendResult { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
     let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
-    let attempt = DeliveryAttempt { sent: EventRef::from(event), number: 4, attempted, outcome };
+    let attempt = DeliveryAttempt { owner: None, sent: EventRef::from(event), number: 4, attempted, outcome };
     DeliveryReport { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::MAX_OBJECT_BYTES;
 use crate::kernel::error::{Code, DomainError};
+use crate::kernel::ids::{ActorId, RESERVED_ACTORS};
 
 /// An id for examples; no record has it.
 pub const EXAMPLE_ID: &str = "0190b5a0-0000-7000-8000-000000000000";
@@ -99,6 +100,14 @@ impl Field {
     pub fn must_be(self, what: &str) -> DomainError {
         let example = self.example().map(|example| format!(", for example {example}")).unwrap_or_default();
         DomainError::invalid(self.name, format!("{} must be {what}{example}", self.name))
+    }
+
+    /// The error for an actor that has a name of the server.
+    pub fn reserved(self, actor: &ActorId) -> DomainError {
+        DomainError::new(Code::Forbidden)
+            .saying(format!("{actor} is a name of the server: nobody acts under it"))
+            .with("field", self.name)
+            .with("reserved", RESERVED_ACTORS.to_vec())
     }
 
     /// The error for a value that is none of `allowed`.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
-use crate::kernel::binding::{Binding, BoundId};
+use crate::kernel::binding::{Authority, Binding, BoundId};
 use crate::kernel::error::DomainError;
 use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
 
@@ -116,6 +116,15 @@ impl Fields {
         }
     }
 
+    /// As [`Fields::bound`], of the actor that makes a request. In a body, nobody acts under a name of the server.
+    fn acting(&self, field: Field, given: Option<ActorId>) -> Result<Option<ActorId>, DomainError> {
+        let actor = self.bound(field, given)?;
+        match &actor {
+            Some(actor) if actor.is_reserved() && self.body().is_some() => Err(field.reserved(actor)),
+            _ => Ok(actor),
+        }
+    }
+
     /// An actor that must be named.
     ///
     /// # Errors
@@ -123,7 +132,7 @@ impl Fields {
     /// `ERR_FORBIDDEN {field, allowed}` for a field of the caller that holds none of its key's actors.
     pub fn required_actor(&self, field: Field) -> Result<ActorId, DomainError> {
         let given = self.required_id(field, ActorId::parse)?;
-        let actor = if field.is_caller() { self.bound(field, given)? } else { given };
+        let actor = if field.is_caller() { self.acting(field, given)? } else { given };
         actor.ok_or_else(|| field.missing())
     }
 
@@ -142,7 +151,20 @@ impl Fields {
     /// `ERR_VALIDATION {field}` when not a valid id; `ERR_FORBIDDEN` as [`Fields::required_actor`].
     pub fn actor(&self, field: Field) -> Result<Option<ActorId>, DomainError> {
         let given = self.optional_id(field, ActorId::parse)?;
-        if field.is_caller() { self.bound(field, given) } else { Ok(given) }
+        if field.is_caller() { self.acting(field, given) } else { Ok(given) }
+    }
+
+    /// The actor that makes a request; the server if the request names none, or the server itself.
+    ///
+    /// # Errors
+    /// As [`Fields::actor`]; `ERR_MISSING_FIELD {field}` for a caller whose key has several actors.
+    pub fn actor_or_system(&self, field: Field) -> Result<ActorId, DomainError> {
+        match self.bound(field, self.optional_id(field, ActorId::parse)?)? {
+            Some(actor) if actor.is_reserved() && actor != ActorId::system() => Err(field.reserved(&actor)),
+            Some(actor) => Ok(actor),
+            None if self.authority() < Authority::Admin => Err(field.missing()),
+            None => Ok(ActorId::system()),
+        }
     }
 
     /// The actor to whose own records a list is restricted. Only a caller that may be every actor may leave it out.
@@ -160,7 +182,7 @@ impl Fields {
     /// # Errors
     /// `ERR_FORBIDDEN {field, allowed}`.
     pub fn check_actor(&self, field: Field, actor: ActorId) -> Result<ActorId, DomainError> {
-        Ok(self.bound(field, Some(actor.clone()))?.unwrap_or(actor))
+        Ok(self.acting(field, Some(actor.clone()))?.unwrap_or(actor))
     }
 
     /// A room that may be named; blank counts as missing, which a caller whose key is bound to several rooms may not leave out.
@@ -198,6 +220,9 @@ impl Fields {
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
     pub fn tenant_or_in(&self, query: &Self) -> Result<TenantId, DomainError> {
+        if self.binding.is_some() {
+            query.tenant(TENANT_ID)?;
+        }
         self.tenant(TENANT_ID)?.map_or_else(|| query.tenant_or_default(), Ok)
     }
 

@@ -1,6 +1,7 @@
 //! Changing a rule.
 
 use agentcafe_domain::kernel::{Code, DomainError, Rules};
+use agentcafe_domain::keys::Principal;
 use agentcafe_domain::reactions::{ReactionSubscription, StoredReaction, UpdateReaction};
 use serde_json::{Value, json};
 
@@ -14,7 +15,9 @@ fn change(enabled: bool, fields: Value) -> Result<ReactionSubscription, DomainEr
     stored.subscription.enabled = enabled;
     harness.put(&stored);
     let (id, fields) = (stored.subscription.id.to_string(), body(&fields));
-    harness.decide(&UpdateReaction::read(&id, &fields, &fields, &Rules::default()).unwrap())?;
+    harness.decide(
+        &UpdateReaction::read(&id, &fields, &fields, &Rules::default(), Principal::Shared).unwrap(),
+    )?;
     let StoredReaction { subscription, revision, .. } = harness.all().remove(0);
     assert_eq!((revision, subscription.updated_at), (1, harness.now));
     Ok(ReactionSubscription { updated_at: stored.subscription.updated_at, ..subscription })

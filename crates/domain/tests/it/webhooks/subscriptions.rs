@@ -1,6 +1,7 @@
 //! Creating and deleting subscriptions.
 
 use agentcafe_domain::kernel::{Code, Rules};
+use agentcafe_domain::keys::Principal;
 use agentcafe_domain::webhooks::Subscription;
 use agentcafe_domain::webhooks::change::DeleteSubscription;
 use agentcafe_domain::webhooks::counter::{MAX_SUBSCRIPTIONS, WebhookCounter};
@@ -17,12 +18,12 @@ fn webhook_subscriptions_are_bounded() {
     harness.put(&serde_json::from_value::<WebhookCounter>(counter).unwrap());
     let subscribe = || {
         let wanted = body(&json!({ "targetUrl": "https://example.com/hook" }));
-        CreateSubscription::read(&wanted, &Rules::default(), [7; 32]).unwrap()
+        CreateSubscription::read(&wanted, &Rules::default(), Principal::Shared, [7; 32]).unwrap()
     };
     assert!(harness.decide(&subscribe()).is_ok());
     let error = harness.decide(&subscribe()).unwrap_err();
     assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
     let made = harness.all::<Subscription>().remove(0);
-    assert!(harness.decide(&DeleteSubscription::new(made)).is_ok());
+    assert!(harness.decide(&DeleteSubscription::new(made, Principal::Shared)).is_ok());
     assert!(harness.decide(&subscribe()).is_ok());
 }

@@ -1,6 +1,8 @@
 //! The URLs and addresses that webhooks may go to.
 
-use agentcafe_domain::webhooks::target::{AddressClass, TargetError, WebhookRules, check};
+use agentcafe_domain::webhooks::target::{
+    AddressClass, TargetError, WebhookRules, check, without_credentials,
+};
 
 /// Link-local and metadata addresses are forbidden, however they are written.
 #[test]
@@ -100,5 +102,19 @@ fn webhook_target_is_checked_before_its_name_is_resolved() {
             let got = check(text, WebhookRules { allow_private_targets }).map(|_| ());
             assert_eq!(got, want, "{text} {allow_private_targets}");
         }
+    }
+}
+
+/// A target that was stored before credentials were refused is shown without them; any other one as it is.
+#[test]
+fn webhook_target_is_shown_without_credentials() {
+    for (stored, shown) in [
+        ("https://nova:secret@example.com/hook?key=1", "https://example.com/hook?key=1"),
+        ("http://nova@example.com", "http://example.com/"),
+        ("HTTP://Example.com", "HTTP://Example.com"),
+        ("https://example.com/@nova", "https://example.com/@nova"),
+        ("no url", "no url"),
+    ] {
+        assert_eq!(without_credentials(stored.to_owned()), shown);
     }
 }

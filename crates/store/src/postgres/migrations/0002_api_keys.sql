@@ -13,3 +13,12 @@ CREATE TABLE api_key_uses (
     json text NOT NULL,
     PRIMARY KEY (key_id)
 );
+
+-- Tickets for streams that were not used yet.
+CREATE TABLE stream_tickets (
+    ticket_hash text COLLATE "C" NOT NULL,
+    expires_at bigint NOT NULL,
+    json text NOT NULL,
+    PRIMARY KEY (ticket_hash)
+);
+CREATE INDEX stream_tickets_by_expiry ON stream_tickets (expires_at, ticket_hash);

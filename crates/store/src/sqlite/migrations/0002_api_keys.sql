@@ -13,3 +13,12 @@ CREATE TABLE api_key_uses (
     json BLOB NOT NULL,
     PRIMARY KEY (key_id)
 ) WITHOUT ROWID;
+
+-- Tickets for streams that were not used yet.
+CREATE TABLE stream_tickets (
+    ticket_hash TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    json BLOB NOT NULL,
+    PRIMARY KEY (ticket_hash)
+) WITHOUT ROWID;
+CREATE INDEX stream_tickets_by_expiry ON stream_tickets (expires_at, ticket_hash);

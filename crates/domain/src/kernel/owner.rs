@@ -1,0 +1,28 @@
+//! The owner of a record that exists only for its maker and for who manages the tenant.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::binding::Binding;
+
+/// Who made a record, within its tenant: `actor:` and an id for the holders of keys that are bound to this one actor, so that a
+/// key can be replaced by another one of the same actor; `key:` and an id for the holder of another key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The owner as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&Binding> for Owner {
+    fn from(binding: &Binding) -> Self {
+        match binding.actors.only() {
+            Some(actor) => Self(format!("actor:{actor}")),
+            None => Self(format!("key:{}", binding.key_id)),
+        }
+    }
+}
