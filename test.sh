@@ -51,6 +51,8 @@ if [ "$("$tools/bin/python" -m pip show schemathesis 2> /dev/null | sed -n 's/^V
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version"
 fi
 
+# The tests mostly wait for servers, so more of them run at the same time than there are cores.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=

@@ -154,7 +154,7 @@ async fn replay_memory_and_score_read_large_events_in_bounded_pages() {
     }
     let data = replay(&client, "?types=conversation_message_posted").await;
     let count = data["events"].as_array().unwrap().len();
-    assert!((8..MESSAGES).contains(&count), "{count}");
+    assert!((4..MESSAGES).contains(&count), "{count}");
     assert_eq!((&data["truncated"], &data["count"]), (&json!(true), &json!(count)));
     let newest = data["snapshot"]["chat"][0]["text"].as_str().unwrap();
     assert!(newest.starts_with("11 "), "the newest event is kept");
