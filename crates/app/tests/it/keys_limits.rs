@@ -76,6 +76,6 @@ async fn open_streams_and_polls_of_a_key_are_limited() {
         let _ = nova.client.act("/v1/commands/order", json!({ "itemId": "tea" })).await.data();
     };
     let (answer, ()) = tokio::join!(waited, order);
-    assert_eq!(answer.data()["count"], 1, "{}", answer.text);
+    assert!(answer.data()["count"].as_u64() >= Some(1), "{}", answer.text);
     eventually("its place is free", DEADLINE, async || (poll(10).await.status == 200).then_some(())).await;
 }
