@@ -70,7 +70,10 @@ async fn assert_records_have_no_owner(client: &Client) {
     ] {
         let listed = |answer: Answer| answer.data()[member].as_array().cloned().expect("a list");
         let stored = listed(admin.get(path).await);
-        assert!(stored.iter().all(|record| record.get("owner").is_none()) && !stored.is_empty(), "{stored:?}");
+        assert!(
+            stored.iter().all(|record| record.get("owner").is_none()) && !stored.is_empty(),
+            "{stored:?}"
+        );
         assert!(listed(agent.get(path).await).is_empty(), "{path}");
         let id = stored[0]["id"].as_str().expect("an id");
         named.extend((member == "subscriptions").then(|| format!("{path}/{id}")));
