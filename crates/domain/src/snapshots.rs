@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::kernel::{
     ACTOR_ID, ActorId, ActorInRoom, Cell, Command, CommandContext, CommandError, Comparison, DomainError,
     Field, Fields, Key, Query, Record, RecordQuery, Reply, RoomId, StepCode, Success, TenantId, Timestamp,
-    bounded_object, payloads, record, response, wire_enum,
+    payloads, record, response, wire_enum,
 };
 use crate::permissions;
 use crate::tables::access::{self, AccessRequirement};
@@ -23,6 +23,7 @@ const STATE: Field = Field::new(
     "What is saved: at most 256 KiB of JSON. Default: an empty object.",
     r#"{"tables":{"table_1":"free"}}"#,
 )
+.up_to(MAX_STATE_BYTES)
 .in_example();
 const TTL: Field =
     Field::new("ttlSeconds", "How long it is kept, in seconds; null: for good. Default: 3600.", "3600");
@@ -183,8 +184,7 @@ impl CreateSnapshot {
                 actor_id: subject,
             },
             actor: ActorInRoom { tenant_id, room_id, actor_id },
-            what: ttl_seconds(fields)
-                .and_then(|ttl| Ok((bounded_object(STATE.name, state, MAX_STATE_BYTES)?, ttl))),
+            what: ttl_seconds(fields).map(|ttl| (state, ttl)),
         })
     }
 

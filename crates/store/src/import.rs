@@ -4,7 +4,8 @@ use std::io::{self, BufRead, Read};
 
 use agentcafe_domain::actors::ActorName;
 use agentcafe_domain::kernel::{
-    Cell, FollowerCursor, Heads, Lease, Record, Sequence, StoredEvent, StoredRecord, Table, Timestamp,
+    Cell, ClockAnchor, FollowerCursor, Heads, Lease, Record, Sequence, StoredEvent, StoredRecord, Table,
+    Timestamp,
 };
 use agentcafe_domain::record_kinds::{self, RecordKind};
 
@@ -61,9 +62,9 @@ impl From<StorageError> for ImportError {
 const ROWS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 << 20;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, and its
-/// leases. An import replaces them.
-const REPLACED_TABLES: [&Table; 2] = [FollowerCursor::TABLE, Lease::TABLE];
+/// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, its
+/// leases, and what its time is. An import replaces them.
+const REPLACED_TABLES: [&Table; 3] = [FollowerCursor::TABLE, Lease::TABLE, ClockAnchor::TABLE];
 
 /// The tables that must be empty when an import begins.
 fn must_be_empty() -> impl Iterator<Item = &'static str> {

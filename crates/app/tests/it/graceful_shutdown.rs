@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::background_load::{all_events, assert_logged, head_of_log, repeat_says, say_until_disconnected};
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 
@@ -103,7 +103,7 @@ async fn shutdown_answers_a_request_in_progress() {
 /// its timeout, with code 0.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shutdown_does_not_wait_for_stalled_clients() {
-    let mut server = launch_for_large_says().start().await;
+    let mut server = launch().start().await;
     let mut stalled = vec![RawConnection::stream(server.address(), "cursor=0").await];
     post_large_says(&server).await;
     let (head, body) = say_over_the_wire("half", &json!({ "actorId": "Nova", "text": "half a body" }));

@@ -1,17 +1,10 @@
 //! More large events than a server may hold in memory.
 
-use agentcafe_testkit::{Client, Launch, Server, fresh_key, json};
+use agentcafe_testkit::{Client, Server, fresh_key, json};
 
-use crate::launch;
-
-const SAYS: usize = 280;
-const SAY_BYTES: usize = 200_000;
+const SAYS: usize = 900;
+const SAY_BYTES: usize = 62_000;
 const POSTERS: usize = 4;
-
-/// A server that takes large says.
-pub(crate) fn launch_for_large_says() -> Launch {
-    launch().env("API_MAX_CHAT_MESSAGE_CHARS", 0)
-}
 
 /// Posts 56 MB of large says, far more than sockets and the buffer of recent events hold.
 pub(crate) async fn post_large_says(server: &Server) {
@@ -19,8 +12,8 @@ pub(crate) async fn post_large_says(server: &Server) {
     let post = async |poster: usize| {
         let client = Client::new(server.address());
         for _ in 0..SAYS / POSTERS {
-            let (actor, text) = (format!("poster-{poster}"), format!("{} {text}", fresh_key()));
-            let body = json!({ "actorId": actor, "text": text });
+            let (actor, metadata) = (format!("poster-{poster}"), json!({ "x": text }));
+            let body = json!({ "actorId": actor, "text": fresh_key(), "metadata": metadata });
             let answer = client.act("/v1/commands/say", body).await;
             assert_eq!(answer.status, 202, "{}", answer.text);
         }

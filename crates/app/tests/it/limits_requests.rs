@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentcafe_testkit::{Client, json};
 
 use crate::background_load::{all_events, read_pages};
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 use crate::stalled_readers::peak_kib;
@@ -105,7 +105,7 @@ async fn body_that_breaks_off_has_no_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn page_of_large_events_is_bounded_in_bytes() {
     const MAX_GROWTH_KIB: u64 = 120 << 10;
-    let server = launch_for_large_says().start().await;
+    let server = launch().start().await;
     post_large_says(&server).await;
     let before = server.rss_kib();
     let count = read_pages(&server.client(), "", 20).await.len();

@@ -6,7 +6,7 @@ use agentcafe_testkit::json;
 use tokio::time::Instant;
 
 use crate::background_load::all_events;
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
 use crate::launch;
 use crate::raw_connection::{RawConnection, say_over_the_wire};
 
@@ -58,7 +58,7 @@ async fn idle_connection_outlasts_that_of_a_load_balancer() {
 /// A page of large events is sent as long as the client takes some of it within 30 s.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_reader_that_makes_progress_is_not_cut() {
-    let server = launch_for_large_says().start().await;
+    let server = launch().start().await;
     post_large_says(&server).await;
     let mut reader = RawConnection::open(server.address()).await;
     reader.send(b"GET /v1/events?limit=5000 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;

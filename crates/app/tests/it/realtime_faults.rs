@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::background_load::{head_of_log, read_pages};
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
 use crate::raw_connection::RawConnection;
 use crate::realtime::{launch_realtime, wait_until_caught_up};
 use crate::stalled_readers::peak_kib;
@@ -242,7 +242,7 @@ async fn realtime_starts_over_when_the_log_is_replaced() {
 async fn realtime_clients_that_never_read_cost_bounded_memory() {
     /// The buffers of the log, the room and pages, twice the frames being sent, and a margin for the allocator.
     const MAX_GROWTH_KIB: u64 = 110 << 10;
-    let api = launch_for_large_says().start().await;
+    let api = launch().start().await;
     let realtime = launch_realtime(&api).start().await;
     // The memory for following the log is allocated before the clients connect.
     post_large_says(&api).await;

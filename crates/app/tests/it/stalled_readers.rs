@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use crate::background_load::{head_of_log, read_pages};
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
+use crate::launch;
 use crate::raw_connection::RawConnection;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,7 +46,7 @@ async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u
 
 /// Readers connect and read nothing while 56 MB are posted; then all of them read everything at the same time.
 async fn stall_readers(readers: usize) {
-    let server = launch_for_large_says().start().await;
+    let server = launch().start().await;
     // The memory for posting and for reading from the database. The allocator returns freed memory late, so the value
     // before the readers connect says little.
     let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
@@ -105,7 +106,7 @@ const PAGES: [&str; 3] = ["/v1/replay?minutes=120", "/v1/events?limit=5000", "/v
 /// Kind: what a client does not read stays with us. Other members: lists, and pages that are compressed, which count before that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_that_are_never_read_cost_bounded_memory_and_are_cut() {
-    let server = launch_for_large_says().start().await;
+    let server = launch().start().await;
     let client = server.client();
     let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
     let ((), reading) = peak_kib(&server, async {

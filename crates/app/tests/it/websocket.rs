@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::background_load::{head_of_log, read_pages};
-use crate::large_events::{launch_for_large_says, post_large_says};
+use crate::large_events::post_large_says;
 use crate::stalled_readers::peak_kib;
 use crate::websocket_client::{End, Socket};
 use crate::{cafe, launch, order};
@@ -151,7 +151,7 @@ async fn websocket_is_closed_when_the_server_stops() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn websockets_that_are_never_read_cost_bounded_memory() {
     const MAX_GROWTH_KIB: u64 = 60 << 10;
-    let server = launch_for_large_says().start().await;
+    let server = launch().start().await;
     // The memory for posting is allocated before the readers connect.
     post_large_says(&server).await;
     let first = head_of_log(&server.client()).await;
