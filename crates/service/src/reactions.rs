@@ -49,7 +49,9 @@ impl Operation for ListReactions {
 
     async fn run(self, call: &Call<'_>) -> Result<ReactionList, OperationError> {
         let limit = self.page.limit;
-        let query = self.page.of(self.query.is_if_given("enabled", self.enabled));
+        let owner = call.caller.principal.restricted_to();
+        let query = self.query.is_if_given("enabled", self.enabled).is_if_given("owner", owner.as_ref());
+        let query = self.page.of(query);
         // No column holds the types: all rules that a tenant can have are read, and cut to the page afterwards.
         let all = RecordQuery { limit: MAX_SUBSCRIPTIONS, ..query.clone() };
         let mut records: Vec<StoredReaction> = call.service.find(all).await?;
@@ -89,6 +91,7 @@ impl Operation for GetReaction {
     async fn run(self, call: &Call<'_>) -> Result<OneReaction, OperationError> {
         let stored: Option<StoredReaction> = call.service.by_id(&self.id, StoredReaction::key_of).await?;
         let found = stored
+            .filter(|rule| rule.is_visible_to(&call.caller.principal))
             .map(|rule| rule.subscription)
             .filter(|rule| self.tenant.as_ref().is_none_or(|tenant| *tenant == rule.tenant_id));
         Ok(OneReaction { subscription: found.ok_or_else(|| unknown(&self.id))? })
