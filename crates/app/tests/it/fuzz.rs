@@ -100,7 +100,10 @@ async fn assert_healthy(mut server: agentcafe_testkit::Server, client: Client) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
     server.restart().await;
     // Expired presence may have appended events meanwhile.
-    assert!(log(&server.client()).await.starts_with(&kept), "the log differs after a restart");
+    assert!(
+        log(&server.client().with_token(SHARED_TOKEN)).await.starts_with(&kept),
+        "the log differs after a restart"
+    );
 }
 
 /// JSON pointers to every value in a body.

@@ -1,11 +1,14 @@
 //! Who sees what of health, readiness, metrics and the API's description; and polls whose key is revoked.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use agentcafe_testkit::{Client, Method, SHARED_TOKEN, eventually, json};
+use tokio::time::timeout;
 
 use crate::launch;
+
+/// A key's polls end within five seconds after it was revoked. The test machine may be busy.
+const REVOKED: Duration = Duration::from_secs(15);
 
 /// Strangers learn that the process is up, and nothing of plans, moderation or Redis. Probes of containers go on without a key.
 #[tokio::test]
@@ -52,7 +55,6 @@ async fn poll_ends_when_its_key_is_revoked() {
     let server = launch().with_shared_token().start().await;
     let root = server.client().with_token(SHARED_TOKEN);
     let nova = root.make_key(json!({ "kind": "agent", "actors": ["Nova"] })).await;
-    let began = Instant::now();
     let poll = |client: Client| async move {
         client.get("/v1/events/poll?roomId=main&cursor=latest&types=order_changed&timeoutMs=30000").await
     };
@@ -66,9 +68,9 @@ async fn poll_ends_when_its_key_is_revoked() {
     let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", nova.id)).key("revoke");
     assert_eq!(revoke.send().await.status, 200);
     for poll in polls {
-        let _ = poll.await.unwrap().error(401, "ERR_FORBIDDEN");
+        let ended = timeout(REVOKED, poll).await.expect("it ends long before its timeout");
+        let _ = ended.expect("the task does not panic").error(401, "ERR_FORBIDDEN");
     }
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     let late = eventually("the key is refused", Duration::from_secs(10), async || {
         let answer = nova.client.get("/v1/events/poll?roomId=main").await;
         (answer.status != 200).then_some(answer)
