@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{
     Code, Command, DomainError, IdempotencyKey, Key, OperationError, Owner, Record, RecordQuery, Rules,
-    Timestamp,
+    TENANT_FILTER, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
 use agentcafe_eventlog::StreamHub;
@@ -81,6 +81,10 @@ impl Service {
         }
         if O::READS_OWN_WRITES {
             self.store().catch_up().await?;
+        }
+        if caller.principal.binding().is_some() {
+            // Also where the body has the tenant: a parameter that says another is not ignored.
+            input.parameters.tenant(TENANT_FILTER)?;
         }
         O::read(input, self.rules())?.run(&Call { service: self, caller, input }).await
     }

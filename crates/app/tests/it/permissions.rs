@@ -197,7 +197,7 @@ async fn strict_mode_needs_an_operator_to_grant() {
         200
     );
     let denied = [
-        (json!({"actorId": "Nova", "canModerate": true}), "system"),
+        (json!({"actorId": "Nova", "canModerate": true}), "anonymous"),
         (json!({"actorId": "Nova", "operatorId": "Nova", "canModerate": true}), "Nova"),
         (json!({"actorId": "Kai", "operatorId": "Kai", "canMove": "yes"}), "Kai"),
         (json!({"actorId": "Op", "operatorId": "Kai", "canModerate": false}), "Kai"),

@@ -14,6 +14,8 @@ pub(super) enum Bound {
     Actor,
     /// Nobody, in the room `lab` of `acme`.
     Room,
+    /// Nobody, in every room of `acme`.
+    Rooms,
     /// Every actor and room of `acme`.
     Tenant,
     /// Nothing.
@@ -42,12 +44,12 @@ impl Holder {
 
     /// Whether it may name an actor at all.
     pub(super) fn names_actors(&self) -> bool {
-        self.bound != Bound::Room
+        ![Bound::Room, Bound::Rooms].contains(&self.bound)
     }
 
-    /// Whether its key has one value for every field that identifies it.
+    /// Whether its key fills in every field that it needs.
     pub(super) fn fills_in(&self) -> bool {
-        [Bound::ActorAndRoom, Bound::Room].contains(&self.bound)
+        [Bound::ActorAndRoom, Bound::Room, Bound::Rooms].contains(&self.bound)
     }
 
     /// Whether its key is bound to a room.
@@ -57,7 +59,7 @@ impl Holder {
 
     /// Whether its key is bound to an actor, or to none.
     pub(super) fn is_not_everybody(&self) -> bool {
-        [Bound::ActorAndRoom, Bound::Actor, Bound::Room].contains(&self.bound)
+        [Bound::ActorAndRoom, Bound::Actor, Bound::Room, Bound::Rooms].contains(&self.bound)
     }
 
     /// What must come of a field with a value of another.
@@ -120,7 +122,7 @@ pub(super) async fn holders(nobody: &Client, root: &Client) -> Vec<Holder> {
         key("guest", &["act", "listen", "inbox"], Bound::ActorAndRoom, nova.clone()).await.0,
         key("viewer", &["listen"], Bound::Room, json!({"rooms": ["lab"]})).await.0,
         key("operator", OPERATOR, Bound::ActorAndRoom, nova).await.0,
-        key("service", &["follow", "observe"], Bound::Tenant, json!({})).await.0,
+        key("service", &["follow", "observe"], Bound::Rooms, json!({})).await.0,
         key("admin", &["admin"], Bound::Tenant, json!({})).await.0,
         shared("shared token", root, Bound::Nothing),
     ]

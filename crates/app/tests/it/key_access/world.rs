@@ -222,9 +222,14 @@ impl World {
         format!("{before}{id}{}", after.split_once('}').expect("its end").1)
     }
 
-    /// Whether what the path names is out of the holder's reach although it is its own: a private table has a room of its own.
+    /// Whether what a request names is out of the holder's reach although it is its own: a private table has a room of its own, a
+    /// trace has an actor, and there is no such ticket.
     pub(super) fn is_out_of_reach(row: &Row, holder: &Holder) -> bool {
-        kind_of(row) == Some(SESSIONS) && holder.is_in_one_room()
+        match kind_of(row) {
+            Some(SESSIONS) => holder.is_in_one_room(),
+            Some(TRACES) => !holder.names_actors(),
+            _ => row.route == "POST /v1/tickets/redeem",
+        }
     }
 
     /// What must come of an id of another place; none if there is no such place.

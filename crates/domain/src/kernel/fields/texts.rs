@@ -220,9 +220,6 @@ impl Fields {
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id.
     pub fn tenant_or_in(&self, query: &Self) -> Result<TenantId, DomainError> {
-        if self.binding.is_some() {
-            query.tenant(TENANT_ID)?;
-        }
         self.tenant(TENANT_ID)?.map_or_else(|| query.tenant_or_default(), Ok)
     }
 
