@@ -8,6 +8,7 @@ use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
     ApiError, RouteTraits, StreamProtocol, answer, observe, query, request_id, sse, stream as event_stream,
 };
+use agentcafe_redis::RedisUse;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
@@ -128,9 +129,8 @@ impl ReplayStoreHealth {
         let Some(replay_store) = &service.settings.replay_store else {
             return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
         };
-        let status = replay_store.status();
-        let reason = || status.last_error.unwrap_or_else(|| "Redis is not connected".to_owned());
-        Self { enabled: status.connected, reason: (!status.connected).then(reason) }
+        let reason = replay_store.status().unavailable(&[RedisUse::Replays]);
+        Self { enabled: reason.is_none(), reason }
     }
 }
 
