@@ -112,6 +112,7 @@ mod tcp_proxy;
 mod traces;
 mod webhook_access;
 mod webhook_changes;
+mod webhook_connections;
 mod webhook_delivery;
 mod webhook_dlq;
 mod webhook_kill;
