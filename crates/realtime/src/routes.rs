@@ -81,7 +81,7 @@ async fn open_stream(
     extensions: &Extensions,
     protocol: StreamProtocol,
 ) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
-    let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant)?;
+    let query = RoomStreamQuery::read(&query::fields(uri)?, &service.settings.default_tenant, protocol)?;
     observe::record_ids(|| query.ids());
     let last_event_id = sse::last_event_id(headers);
     let reader = query.reader(last_event_id);
