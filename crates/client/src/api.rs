@@ -12,6 +12,8 @@ pub const EVENT_STREAM_PATH: &str = "/v1/streams/market-events";
 const API_KEY: &str = "x-api-key";
 /// How long the headers of a response, or a whole short response, may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: less than the 60 s after which servers and load balancers usually close it.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Query parameters of a stream's address that are ignored: the client sets them.
 const IGNORED_PARAMETERS: [&str; 2] = ["cursor", "limit"];
 
@@ -186,8 +188,8 @@ fn http_client(token: Option<&str>) -> Result<Client, AddressError> {
         headers.insert(API_KEY, value);
     }
     // Redirects are not followed: the token must not reach another server.
-    let builder = Client::builder().default_headers(headers).connect_timeout(TIMEOUT);
-    Ok(builder.redirect(redirect::Policy::none()).build()?)
+    let builder = Client::builder().default_headers(headers).redirect(redirect::Policy::none());
+    Ok(builder.connect_timeout(TIMEOUT).pool_idle_timeout(IDLE_TIMEOUT).build()?)
 }
 
 /// Parses the address of a server.

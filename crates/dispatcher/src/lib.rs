@@ -3,6 +3,7 @@
 mod external_client;
 mod payment;
 pub mod reactions;
+mod reconnecting_client;
 mod signature;
 pub mod webhook;
 

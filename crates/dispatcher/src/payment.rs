@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url, header};
 use serde_json::{Value, json};
 
+use crate::reconnecting_client::ReconnectingClient;
 use crate::signature;
 use crate::webhook::sender::read_body;
 
@@ -29,14 +30,17 @@ pub struct PaymentProvider {
 
 /// A client of the payment provider.
 pub(crate) struct PaymentClient {
-    http: Option<(Client, Url)>,
+    http: Option<(ReconnectingClient, Url)>,
     provider: PaymentProvider,
 }
 
 impl PaymentClient {
     pub(crate) fn new(provider: PaymentProvider) -> Result<Self, reqwest::Error> {
         let http = match &provider.url {
-            Some(url) => Some((Client::builder().redirect(Policy::none()).build()?, url.clone())),
+            Some(url) => {
+                let client = ReconnectingClient::new(|| Client::builder().redirect(Policy::none()))?;
+                Some((client, url.clone()))
+            }
             None => None,
         };
         Ok(Self { http, provider })
@@ -62,7 +66,7 @@ impl PaymentClient {
     /// The status and the JSON of the response; null if it is no JSON.
     async fn send(
         &self,
-        client: &Client,
+        client: &ReconnectingClient,
         url: &Url,
         charge: &ChargeRequest,
     ) -> Result<(u16, Value), reqwest::Error> {
@@ -85,7 +89,7 @@ impl PaymentClient {
         if let Some(secret) = &self.provider.secret {
             request = request.header("x-agentcafe-signature", signature::of_body(secret, body.as_bytes()));
         }
-        let response = request.body(body).send().await?;
+        let response = client.execute(request.body(body).build()?).await?;
         let status = response.status().as_u16();
         let bytes = read_body(response, MAX_RESPONSE_BYTES).await?;
         Ok((status, serde_json::from_slice(&bytes).unwrap_or(Value::Null)))

@@ -35,6 +35,8 @@ const PAGE: usize = 500;
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failed read.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// The most attempts in flight to slow targets.
+const MAX_SLOW_ATTEMPTS: usize = 1_024;
 /// The lease that a node holds while it delivers.
 const LEASE: &str = "webhooks";
 
@@ -92,7 +94,7 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
     let context = Arc::new(FollowerContext {
-        limiter: ConcurrencyLimiter::new(max_concurrency),
+        limiter: ConcurrencyLimiter::new(max_concurrency, MAX_SLOW_ATTEMPTS),
         engine,
         sender,
         reports,

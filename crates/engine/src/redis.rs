@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{ActorId, ActorInRoom, RoomId, TenantId};
 use agentcafe_domain::moderation::{ModerationRules, RecentActivity};
-pub use agentcafe_redis::ConnectionStatus;
+pub use agentcafe_redis::{ConnectionStatus, RedisUse};
 use agentcafe_redis::{Keys, RedisConnection, RoomName, moderation_activity, unread};
 use agentcafe_store::shared_rate_windows::{BoxFuture, SharedRateWindows};
 

@@ -26,6 +26,8 @@ const BATCH: usize = 500;
 const COMPARE_INTERVAL: Duration = Duration::from_secs(300);
 /// The pause after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The pause after a failed comparison, which reads all copies.
+const COMPARE_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// The longest time from the timestamp of a commit batch until its writes can be read.
 const MAX_COMMIT_MS: i64 = 5_000;
 
@@ -116,7 +118,10 @@ async fn compare(engine: &Engine, redis: &Redis) {
             },
             Err(error) => {
                 tracing::debug!(%error, "unread counts could not be compared");
-                sleep(RETRY_AFTER).await;
+                tokio::select! {
+                    () = redis.connection.wait_disconnected(connection) => {}
+                    () = sleep(COMPARE_AGAIN_AFTER) => {}
+                }
             }
         }
     }

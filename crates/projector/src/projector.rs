@@ -20,6 +20,8 @@ pub(crate) const LOCK_TTL: Duration = Duration::from_secs(4);
 const STANDBY_INTERVAL: Duration = Duration::from_millis(500);
 /// The delay before the next session.
 const SESSION_DELAY: Duration = Duration::from_millis(250);
+/// The same after Redis refused a command.
+const REFUSED_DELAY: Duration = Duration::from_secs(1);
 
 /// The settings of the projector.
 pub struct Settings {
@@ -126,7 +128,8 @@ impl Projector {
                     }
                 }
             }
-            self.pause(SESSION_DELAY).await;
+            let is_refused = !read_models.connection().status().refused.is_empty();
+            self.pause(if is_refused { REFUSED_DELAY } else { SESSION_DELAY }).await;
         }
     }
 

@@ -106,7 +106,7 @@ impl Status {
         let redis = RedisHealth { enabled: redis.is_some(), connection: redis.unwrap_or_default() };
         let is_fed = status.source.connected || status.standby;
         Health {
-            ok: is_fed && (redis.connection.connected || !redis.enabled),
+            ok: is_fed && (redis.connection.is_serving() || !redis.enabled),
             service: "agentcafe-projector",
             time,
             redis,

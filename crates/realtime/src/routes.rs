@@ -10,6 +10,7 @@ use agentcafe_http::{
     ApiError, RouteTraits, StreamProtocol, answer, may_observe, observe, query, request_id, sse,
     stream as event_stream,
 };
+use agentcafe_redis::RedisUse;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
 use axum::response::Response;
@@ -86,7 +87,7 @@ async fn open_stream(
     let principal = extensions.get::<Principal>().cloned().ok_or_else(OperationError::internal)?;
     principal.check(&[Scope::Follow]).or_else(|_| principal.check(&[Scope::Listen]))?;
     let fields = query::fields(uri)?.bound_to(principal.binding().cloned());
-    let query = RoomStreamQuery::read(&fields, &service.settings.default_tenant)?;
+    let query = RoomStreamQuery::read(&fields, &service.settings.default_tenant, protocol)?;
     observe::record_ids(|| query.ids());
     let last_event_id = sse::last_event_id(headers);
     let reader = query.reader(last_event_id);
@@ -135,9 +136,8 @@ impl ReplayStoreHealth {
         let Some(replay_store) = &service.settings.replay_store else {
             return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
         };
-        let status = replay_store.status();
-        let reason = || status.last_error.unwrap_or_else(|| "Redis is not connected".to_owned());
-        Self { enabled: status.connected, reason: (!status.connected).then(reason) }
+        let reason = replay_store.status().unavailable(&[RedisUse::Replays]);
+        Self { enabled: reason.is_none(), reason }
     }
 }
 

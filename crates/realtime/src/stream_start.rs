@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Fields, LIMIT, LOG_ID, STREAM_CURSOR,
+    ActorId, Cursor, DomainError, EVENT_ACTOR_FILTER, EventType, Field, Fields, LIMIT, LOG_ID, STREAM_CURSOR,
     Sequence, TENANT_ID, TYPES, TenantId,
 };
 use agentcafe_eventlog::{
     Backlog, EventFilter, LastEventId, ReaderPosition, ResetReason, StreamItem, StreamStart,
 };
-use agentcafe_http::ApiError;
+use agentcafe_http::{ApiError, StreamProtocol};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -26,6 +26,17 @@ use crate::service::Service;
 const REPLAY: usize = 300;
 /// The most events that a client can request.
 const MAX_REPLAY: usize = 1_000;
+/// The largest state, in bytes, that a WebSocket sends without a request for it: with the rest of its message it stays within
+/// 1 MiB, which is the most that common clients take by default.
+const MAX_STATE_BYTES: usize = 1_000_000;
+/// The state of a snapshot without one.
+static NO_STATE: Bytes = Bytes::from_static(b"null");
+/// Whether the snapshot has the state of the room.
+const STATE: Field = Field::new(
+    "state",
+    "Whether the snapshot has the room's state. Default: true; over a WebSocket, only a state of at most 1,000,000 bytes.",
+    "false",
+);
 /// How long a client waits while the service receives the log after its start.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an event that the API has already shown may take to arrive.
@@ -40,6 +51,8 @@ pub(crate) struct RoomStreamQuery {
     limit: Option<usize>,
     log_id: Option<String>,
     continues_after_reset: bool,
+    /// The largest state that the snapshot has, in bytes.
+    max_state_bytes: usize,
 }
 
 impl RoomStreamQuery {
@@ -49,8 +62,18 @@ impl RoomStreamQuery {
         [Some(tenant.to_string()), Some(room.to_string()), self.actor.as_ref().map(ToString::to_string)]
     }
 
-    pub(crate) fn read(fields: &Fields, default_tenant: &TenantId) -> Result<Self, DomainError> {
+    pub(crate) fn read(
+        fields: &Fields,
+        default_tenant: &TenantId,
+        protocol: StreamProtocol,
+    ) -> Result<Self, DomainError> {
         let limit = fields.limit(REPLAY, MAX_REPLAY)?;
+        let max_state_bytes =
+            match (fields.text_choice(STATE, &[("true", true), ("false", false)])?, protocol) {
+                (Some(false), _) => 0,
+                (None, StreamProtocol::WebSocket) => MAX_STATE_BYTES,
+                (Some(true), _) | (None, StreamProtocol::EventStream) => usize::MAX,
+            };
         let tenant = fields.tenant(TENANT_ID)?.unwrap_or_else(|| default_tenant.clone());
         Ok(Self {
             room: (tenant, fields.room_or_main()?),
@@ -60,6 +83,7 @@ impl RoomStreamQuery {
             limit: fields.text(LIMIT)?.is_some().then_some(limit),
             log_id: fields.trimmed_text(LOG_ID)?,
             continues_after_reset: fields.continues_after_reset()?,
+            max_state_bytes,
         })
     }
 
@@ -166,7 +190,7 @@ async fn without_log(
         (Some(room), None) => (room, Sequence::START),
         (Some(room), Some(cursor)) if !room.has_gap && room.sequence >= cursor => (room, cursor),
         (_, Some(after)) => {
-            let items = [snapshot(service, query, Bytes::from_static(b"null"), after)].into();
+            let items = [snapshot(service, query, NO_STATE.clone(), after)].into();
             return Ok(StreamStart { items, after, ..StreamStart::default() });
         }
         (None, None) => {
@@ -200,9 +224,13 @@ async fn replayed_room(
 
 fn snapshot(service: &Service, query: &RoomStreamQuery, state: Bytes, at: Sequence) -> StreamItem {
     let RoomStreamQuery { room: (tenant, room), actor, types, .. } = query;
-    let data = json!({
+    let mut data = json!({
         "tenantId": tenant, "roomId": room, "actorId": actor, "types": types,
         "lastCursor": at, "sourceConnected": service.source_status.is_connected(),
     });
-    StreamItem::Snapshot { data, state }
+    if state.len() <= query.max_state_bytes || state == NO_STATE {
+        return StreamItem::Snapshot { data, state };
+    }
+    data["omittedStateBytes"] = state.len().into();
+    StreamItem::Snapshot { data, state: NO_STATE.clone() }
 }

@@ -1,5 +1,6 @@
 //! The connection to Redis. It is maintained in the background, so that no caller waits for a reconnect.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+
+use crate::refusals::{Refusals, error_reply};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,11 +21,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RECONNECT_DELAY: Duration = Duration::from_millis(250);
 /// The interval of the pings that check an idle connection.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the connection to a replica is replaced, because its name may have moved to the primary.
+const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
 /// About how many keys are scanned at once.
 const KEYS_AT_ONCE: usize = 500;
 
-/// Redis is not connected, did not answer, or reported an error.
+/// Redis is not connected, did not answer, or replied with an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RedisUnavailable(pub String);
@@ -38,6 +43,37 @@ impl From<RedisError> for RedisUnavailable {
 #[error("it must be the URL of a Redis server (redis://… or rediss://…)")]
 pub struct InvalidRedisUrl;
 
+/// What Redis is used for, such that all commands of one use are refused or none: a full memory refuses only writes, a missing
+/// permission only some commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RedisUse {
+    /// Pings that check the connection.
+    Ping,
+    /// Counting requests.
+    RateLimits,
+    /// Loading what moderation limits.
+    ModerationReads,
+    /// Saving what moderation limits.
+    ModerationWrites,
+    /// Reading the copy of an unread count.
+    UnreadReads,
+    /// Writing the copies of unread counts.
+    UnreadWrites,
+    /// Reading all copies of unread counts.
+    UnreadComparison,
+    /// The lock of the projector.
+    ProjectorLock,
+    /// Reading the projector's cursor and read models.
+    ReadModelReads,
+    /// Writing the cursor and read models.
+    ReadModelWrites,
+    /// Removing read models, and writing what they expire with or are of.
+    ReadModelUpkeep,
+    /// Reading rooms to replay them.
+    Replays,
+}
+
 /// A connection and its number.
 type Numbered = Option<(u64, MultiplexedConnection)>;
 
@@ -51,6 +87,25 @@ pub struct ConnectionStatus {
     pub failures: u64,
     /// The last reason.
     pub last_error: Option<String>,
+    /// The uses whose last reply was an error, with the error.
+    pub refused: BTreeMap<RedisUse, String>,
+}
+
+impl ConnectionStatus {
+    /// Whether Redis serves all uses.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.connected && self.refused.is_empty()
+    }
+
+    /// Why Redis does not serve any of these uses at the moment; none if it serves all of them.
+    #[must_use]
+    pub fn unavailable(&self, uses: &[RedisUse]) -> Option<String> {
+        if self.connected {
+            return uses.iter().find_map(|used| self.refused.get(used)).cloned();
+        }
+        Some(self.last_error.clone().unwrap_or_else(|| "there is no connection to Redis yet".to_owned()))
+    }
 }
 
 /// The connection to one Redis server.
@@ -59,6 +114,7 @@ pub struct RedisConnection {
     timeout: Duration,
     current: watch::Sender<Numbered>,
     failures: Mutex<(u64, Option<String>)>,
+    refusals: Refusals,
 }
 
 impl RedisConnection {
@@ -77,42 +133,48 @@ impl RedisConnection {
     pub fn new(url: &Secret, timeout: Duration) -> Result<Arc<Self>, InvalidRedisUrl> {
         let client = Client::open(url.expose()).map_err(|_| InvalidRedisUrl)?;
         let current = watch::Sender::new(None);
-        Ok(Arc::new(Self { client, timeout, current, failures: Mutex::default() }))
+        let (failures, refusals) = (Mutex::default(), Refusals::default());
+        Ok(Arc::new(Self { client, timeout, current, failures, refusals }))
     }
 
     /// The next keys that match a pattern, and the cursor behind them, which is `0` behind the last. The first cursor is `0`.
     pub(crate) async fn scan(
         &self,
+        used: RedisUse,
         pattern: &str,
         cursor: &str,
     ) -> Result<(String, Vec<String>), RedisUnavailable> {
         let mut pipe = redis::pipe();
         pipe.cmd("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(KEYS_AT_ONCE);
-        let (found,) = self.query(&pipe).await?;
+        let (found,) = self.query(used, &pipe).await?;
         Ok(found)
     }
 
     /// Connects, and reconnects whenever the connection is lost, until `stopping`.
     pub async fn maintain(self: Arc<Self>, stopping: CancellationToken) {
         let mut number = 0;
+        let mut renew_at = Instant::now();
         let maintained = async {
             loop {
-                let known = self.current.borrow().clone();
-                match known {
-                    Some(_) => {
-                        let pinged = self.query::<()>(redis::pipe().cmd("PING").ignore()).await;
-                        if pinged.is_ok() {
-                            let mut changes = self.current.subscribe();
-                            tokio::select! {
-                                _ = changes.wait_for(Option::is_none) => {}
-                                () = sleep(PING_INTERVAL) => {}
-                            }
+                let is_connected = self.current.borrow().is_some();
+                let is_renewed = self.refusals.is_replica() && renew_at <= Instant::now();
+                match is_connected && !is_renewed {
+                    true => {
+                        // A failure drops the connection; an error reply does not.
+                        let _ = self.query::<()>(RedisUse::Ping, redis::pipe().cmd("PING").ignore()).await;
+                        let mut changes = self.current.subscribe();
+                        tokio::select! {
+                            _ = changes.wait_for(Option::is_none) => {}
+                            () = sleep(PING_INTERVAL) => {}
                         }
                     }
-                    None => match self.connect().await {
+                    false => match self.connect().await {
                         Ok(connection) => {
                             number += 1;
-                            tracing::info!("connected to Redis");
+                            renew_at = Instant::now() + RENEW_INTERVAL;
+                            if !is_connected {
+                                tracing::info!("connected to Redis");
+                            }
                             self.current.send_replace(Some((number, connection)));
                         }
                         Err(error) => {
@@ -152,23 +214,31 @@ impl RedisConnection {
     #[must_use]
     pub fn status(&self) -> ConnectionStatus {
         let (failures, last_error) = self.failures.lock().clone();
-        ConnectionStatus { connected: self.current.borrow().is_some(), failures, last_error }
+        let (connected, refused) = (self.current.borrow().is_some(), self.refusals.current());
+        ConnectionStatus { connected, failures, last_error, refused }
     }
 
     /// Sends commands at once, or fails at once.
     ///
     /// # Errors
     /// [`RedisUnavailable`] if Redis is not connected, or the commands fail.
-    pub async fn query<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, RedisUnavailable> {
-        let mut session = self.session()?;
-        session.query(pipeline).await
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        used: RedisUse,
+        pipeline: &Pipeline,
+    ) -> Result<T, RedisUnavailable> {
+        let mut session = self.session(used)?;
+        session.query(used, pipeline).await
     }
 
     /// One connection for several pipelines that belong together (`WATCH`, then a transaction).
     ///
     /// # Errors
-    /// [`RedisUnavailable`] if Redis is not connected.
-    pub fn session(&self) -> Result<RedisSession<'_>, RedisUnavailable> {
+    /// [`RedisUnavailable`] if Redis is not connected, or has just refused this use.
+    pub(crate) fn session(&self, used: RedisUse) -> Result<RedisSession<'_>, RedisUnavailable> {
+        if let Some(text) = self.refusals.paused(used) {
+            return Err(RedisUnavailable(text));
+        }
         let current = self.current.borrow().clone();
         let (number, connection) =
             current.ok_or_else(|| RedisUnavailable("Redis is not connected".to_owned()))?;
@@ -199,19 +269,38 @@ impl RedisConnection {
 }
 
 /// One connection, until it is lost.
-pub struct RedisSession<'a> {
+pub(crate) struct RedisSession<'a> {
     shared: &'a RedisConnection,
     number: u64,
     connection: MultiplexedConnection,
 }
 
 impl RedisSession<'_> {
-    /// Sends commands. Any failure ends the connection: the next one may reach another server.
+    /// Sends commands. A failure ends the connection: the next one may reach another server. An error reply does not, but for a
+    /// while there is no session for the same use.
     ///
     /// # Errors
     /// [`RedisUnavailable`] if the commands fail.
-    pub async fn query<T: FromRedisValue>(&mut self, pipeline: &Pipeline) -> Result<T, RedisUnavailable> {
-        let answer = pipeline.query_async(&mut self.connection).await.map_err(RedisUnavailable::from);
-        answer.inspect_err(|error| self.shared.discard(self.number, error))
+    pub(crate) async fn query<T: FromRedisValue>(
+        &mut self,
+        used: RedisUse,
+        pipeline: &Pipeline,
+    ) -> Result<T, RedisUnavailable> {
+        let refusals = &self.shared.refusals;
+        let error = match pipeline.query_async(&mut self.connection).await {
+            Ok(reply) => {
+                refusals.remove(used);
+                return Ok(reply);
+            }
+            Err(error) => error,
+        };
+        if let Some(reply) = error_reply(&error) {
+            let text = reply.text.clone();
+            refusals.add(used, reply);
+            return Err(RedisUnavailable(text));
+        }
+        let error = RedisUnavailable::from(error);
+        self.shared.discard(self.number, &error);
+        Err(error)
     }
 }

@@ -7,8 +7,9 @@ pub mod keys;
 pub mod moderation_activity;
 pub mod rate_limit;
 pub mod read_models;
+mod refusals;
 pub mod stream;
 pub mod unread;
 
-pub use connection::{ConnectionStatus, InvalidRedisUrl, RedisConnection, RedisUnavailable};
+pub use connection::{ConnectionStatus, InvalidRedisUrl, RedisConnection, RedisUnavailable, RedisUse};
 pub use keys::{Keys, RoomName};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use agentcafe_domain::kernel::{ActionSource, ActorInRoom, Timestamp};
 use agentcafe_domain::moderation::RecentActivity;
 
-use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::connection::{RedisConnection, RedisUnavailable, RedisUse};
 use crate::keys::{Keys, RoomName, escaped};
 
 /// The most entries per actor and room; the oldest are dropped.
@@ -32,7 +32,7 @@ pub async fn load(
     for actor in actors {
         pipe.cmd("ZRANGE").arg(key(keys, actor)).arg(0).arg(-1);
     }
-    let members: Vec<Vec<String>> = connection.query(&pipe).await?;
+    let members: Vec<Vec<String>> = connection.query(RedisUse::ModerationReads, &pipe).await?;
     Ok(members
         .into_iter()
         .map(|activity| activity.iter().filter_map(|member| decode(member)).collect())
@@ -63,7 +63,7 @@ pub async fn save(
         pipe.cmd("ZREMRANGEBYRANK").arg(&key).arg(0).arg(-MAX_ENTRIES - 1).ignore();
         pipe.cmd("PEXPIRE").arg(&key).arg(retention_ms).ignore();
     }
-    if pipe.is_empty() { Ok(()) } else { connection.query(&pipe).await }
+    if pipe.is_empty() { Ok(()) } else { connection.query(RedisUse::ModerationWrites, &pipe).await }
 }
 
 /// A member of the set: time, kind, hash of the text, unique name.

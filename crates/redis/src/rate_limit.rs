@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::connection::{RedisConnection, RedisUnavailable, RedisUse};
 use crate::keys::{Keys, escaped};
 
 /// Which window a request counts against.
@@ -43,7 +43,7 @@ pub async fn count(
     pipe.cmd("SET").arg(&key).arg(0).arg("PX").arg(window_ms).arg("NX").ignore();
     pipe.cmd("INCR").arg(&key);
     pipe.cmd("PTTL").arg(&key);
-    let (requests, left_ms): (u64, i64) = connection.query(&pipe).await?;
+    let (requests, left_ms): (u64, i64) = connection.query(RedisUse::RateLimits, &pipe).await?;
     Ok(RateLimitUsage {
         requests,
         ends_in: Duration::from_millis(u64::try_from(left_ms).unwrap_or(window_ms)),

@@ -9,7 +9,7 @@ use agentcafe_domain::projection::{PROJECTION_VERSION, RoomProjection};
 use redis::Pipeline;
 use serde::Serialize;
 
-use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::connection::{RedisConnection, RedisUnavailable, RedisUse};
 use crate::keys::{Keys, ROOM_PARTS, RoomName};
 
 /// The read models of one projector.
@@ -90,7 +90,8 @@ impl ReadModels {
     pub async fn cursor(&self) -> Result<Option<Sequence>, RedisUnavailable> {
         let mut pipe = redis::pipe();
         pipe.cmd("MGET").arg(self.keys.projector("cursor")).arg(self.keys.projector("shape"));
-        let ((cursor, shape),): ((Option<u64>, Option<String>),) = self.connection.query(&pipe).await?;
+        let ((cursor, shape),): ((Option<u64>, Option<String>),) =
+            self.connection.query(RedisUse::ReadModelReads, &pipe).await?;
         Ok(cursor.filter(|_| shape.as_ref() == Some(&self.shape)).map(Sequence))
     }
 
@@ -100,7 +101,10 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn log_id(&self) -> Result<Option<String>, RedisUnavailable> {
         let mut pipe = redis::pipe();
-        let (log_id,) = self.connection.query(pipe.cmd("GET").arg(self.keys.projector("log"))).await?;
+        let (log_id,) = self
+            .connection
+            .query(RedisUse::ReadModelReads, pipe.cmd("GET").arg(self.keys.projector("log")))
+            .await?;
         Ok(log_id)
     }
 
@@ -110,7 +114,12 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn set_log_id(&self, log_id: &str) -> Result<(), RedisUnavailable> {
         let mut pipe = redis::pipe();
-        self.connection.query(pipe.cmd("SET").arg(self.keys.projector("log")).arg(log_id).ignore()).await
+        self.connection
+            .query(
+                RedisUse::ReadModelUpkeep,
+                pipe.cmd("SET").arg(self.keys.projector("log")).arg(log_id).ignore(),
+            )
+            .await
     }
 
     /// Removes everything that a projector wrote, while `owner` holds the lock. The cursor is removed first, so that an interrupted
@@ -122,16 +131,19 @@ impl ReadModels {
         let mut pipe = redis::pipe();
         pipe.cmd("DEL").arg(&["cursor", "shape", "log"].map(|part| self.keys.projector(part))).ignore();
         pipe.cmd("DEL").arg(&[self.keys.projector("rooms"), self.keys.projector("present")]).ignore();
-        self.connection.query::<()>(&pipe).await?;
+        self.connection.query::<()>(RedisUse::ReadModelUpkeep, &pipe).await?;
         let mut cursor = "0".to_owned();
         loop {
             if !self.acquire_lock(owner, ttl).await? {
                 return Err(RedisUnavailable("another projector has taken the lock".to_owned()));
             }
-            let (next, found) = self.connection.scan(&self.keys.rooms_pattern(), &cursor).await?;
+            let (next, found) =
+                self.connection.scan(RedisUse::ReadModelUpkeep, &self.keys.rooms_pattern(), &cursor).await?;
             let ours: Vec<String> = found.into_iter().filter(|key| self.keys.is_projected(key)).collect();
             if !ours.is_empty() {
-                self.connection.query::<()>(redis::pipe().cmd("UNLINK").arg(ours).ignore()).await?;
+                self.connection
+                    .query::<()>(RedisUse::ReadModelUpkeep, redis::pipe().cmd("UNLINK").arg(ours).ignore())
+                    .await?;
             }
             if next == "0" {
                 return Ok(());
@@ -153,7 +165,7 @@ impl ReadModels {
             pipe.cmd("SISMEMBER").arg(self.keys.projector("rooms")).arg(room.as_str());
             pipe.cmd("GET").arg(self.keys.room(room, "fold"));
         }
-        let answers: Vec<redis::Value> = self.connection.query(&pipe).await?;
+        let answers: Vec<redis::Value> = self.connection.query(RedisUse::ReadModelReads, &pipe).await?;
         let read = |pair: &[redis::Value]| -> Option<StoredRoom> {
             let is_member: bool = redis::from_redis_value(pair[0].clone()).ok()?;
             let stored: Option<String> = redis::from_redis_value(pair[1].clone()).ok()?;
@@ -172,8 +184,13 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn present(&self) -> Result<Vec<RoomName>, RedisUnavailable> {
-        let (names,): (Vec<String>,) =
-            self.connection.query(redis::pipe().cmd("SMEMBERS").arg(self.keys.projector("present"))).await?;
+        let (names,): (Vec<String>,) = self
+            .connection
+            .query(
+                RedisUse::ReadModelReads,
+                redis::pipe().cmd("SMEMBERS").arg(self.keys.projector("present")),
+            )
+            .await?;
         Ok(names.into_iter().map(RoomName::from_key_part).collect())
     }
 
@@ -182,8 +199,10 @@ impl ReadModels {
     /// # Errors
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn room_count(&self) -> Result<u64, RedisUnavailable> {
-        let (count,) =
-            self.connection.query(redis::pipe().cmd("SCARD").arg(self.keys.projector("rooms"))).await?;
+        let (count,) = self
+            .connection
+            .query(RedisUse::ReadModelReads, redis::pipe().cmd("SCARD").arg(self.keys.projector("rooms")))
+            .await?;
         Ok(count)
     }
 
@@ -197,11 +216,13 @@ impl ReadModels {
         let mut pipe = redis::pipe();
         pipe.cmd("SET").arg(&key).arg(owner).arg("NX").arg("PX").arg(ms).ignore();
         pipe.cmd("GET").arg(&key);
-        let (holder,): (Option<String>,) = self.connection.query(&pipe).await?;
+        let (holder,): (Option<String>,) = self.connection.query(RedisUse::ProjectorLock, &pipe).await?;
         if holder.as_deref() != Some(owner) {
             return Ok(false);
         }
-        self.connection.query::<()>(redis::pipe().cmd("PEXPIRE").arg(&key).arg(ms).ignore()).await?;
+        self.connection
+            .query::<()>(RedisUse::ProjectorLock, redis::pipe().cmd("PEXPIRE").arg(&key).arg(ms).ignore())
+            .await?;
         Ok(true)
     }
 
@@ -211,9 +232,12 @@ impl ReadModels {
     /// [`RedisUnavailable`] if Redis does not answer.
     pub async fn release_lock(&self, owner: &str) -> Result<(), RedisUnavailable> {
         let key = self.keys.projector("lock");
-        let (holder,): (Option<String>,) = self.connection.query(redis::pipe().cmd("GET").arg(&key)).await?;
+        let (holder,): (Option<String>,) =
+            self.connection.query(RedisUse::ProjectorLock, redis::pipe().cmd("GET").arg(&key)).await?;
         if holder.as_deref() == Some(owner) {
-            self.connection.query::<()>(redis::pipe().cmd("DEL").arg(&key).ignore()).await?;
+            self.connection
+                .query::<()>(RedisUse::ProjectorLock, redis::pipe().cmd("DEL").arg(&key).ignore())
+                .await?;
         }
         Ok(())
     }
@@ -229,13 +253,13 @@ impl ReadModels {
         rooms: Vec<RoomWrite<'_>>,
         now: Timestamp,
     ) -> Result<WriteOutcome, RedisUnavailable> {
-        let mut session = self.connection.session()?;
+        let mut session = self.connection.session(RedisUse::ReadModelWrites)?;
         let mut check = redis::pipe();
         check.cmd("WATCH").arg(self.keys.projector("cursor")).ignore();
         check.cmd("GET").arg(self.keys.projector("cursor"));
-        let (found,): (Option<u64>,) = session.query(&check).await?;
+        let (found,): (Option<u64>,) = session.query(RedisUse::ReadModelReads, &check).await?;
         if found.map(Sequence) != before {
-            session.query::<()>(redis::pipe().cmd("UNWATCH").ignore()).await?;
+            session.query::<()>(RedisUse::ReadModelReads, redis::pipe().cmd("UNWATCH").ignore()).await?;
             return Ok(WriteOutcome::Conflict);
         }
         let mut pipe = redis::pipe();
@@ -246,7 +270,7 @@ impl ReadModels {
         pipe.cmd("SET").arg(self.keys.projector("cursor")).arg(cursor.0).ignore();
         pipe.cmd("SET").arg(self.keys.projector("shape")).arg(&self.shape).ignore();
         // A transaction whose watched cursor changed is not executed and answers nil.
-        let done: Option<redis::Value> = session.query(&pipe).await?;
+        let done: Option<redis::Value> = session.query(RedisUse::ReadModelWrites, &pipe).await?;
         Ok(if done.is_some() { WriteOutcome::Committed } else { WriteOutcome::Conflict })
     }
 
@@ -287,7 +311,7 @@ impl ReadModels {
         for (room, projection) in rooms {
             self.write_present(&mut pipe, room, projection, now);
         }
-        if pipe.is_empty() { Ok(()) } else { self.connection.query(&pipe).await }
+        if pipe.is_empty() { Ok(()) } else { self.connection.query(RedisUse::ReadModelUpkeep, &pipe).await }
     }
 
     fn write_present(

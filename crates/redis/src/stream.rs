@@ -3,7 +3,7 @@
 use agentcafe_domain::kernel::Sequence;
 use redis::{Value, from_redis_value};
 
-use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::connection::{RedisConnection, RedisUnavailable, RedisUse};
 use crate::keys::{Keys, RoomName};
 
 /// An event of a room's stream.
@@ -62,7 +62,7 @@ async fn range(
 ) -> Result<Vec<StreamedEvent>, RedisUnavailable> {
     let mut pipe = redis::pipe();
     pipe.cmd(command).arg(keys.room(room, "stream")).arg(from).arg(to).arg("COUNT").arg(max);
-    let (entries,): (Vec<Value>,) = connection.query(&pipe).await?;
+    let (entries,): (Vec<Value>,) = connection.query(RedisUse::Replays, &pipe).await?;
     Ok(entries.into_iter().filter_map(entry).collect())
 }
 
@@ -79,7 +79,7 @@ pub async fn state(
     pipe.atomic();
     pipe.cmd("GET").arg(keys.room(room, "state:snapshot"));
     pipe.cmd("XREVRANGE").arg(keys.room(room, "stream")).arg("+").arg("-").arg("COUNT").arg(1);
-    let (json, newest): (Option<String>, Vec<Value>) = connection.query(&pipe).await?;
+    let (json, newest): (Option<String>, Vec<Value>) = connection.query(RedisUse::Replays, &pipe).await?;
     let newest = newest.into_iter().find_map(entry);
     Ok(json.zip(newest).map(|(json, newest)| RoomState { sequence: newest.sequence, json }))
 }

@@ -5,7 +5,7 @@ use agentcafe_domain::inbox::UnreadCount;
 use agentcafe_domain::kernel::{ActorId, Timestamp};
 use redis::Pipeline;
 
-use crate::connection::{RedisConnection, RedisUnavailable};
+use crate::connection::{RedisConnection, RedisUnavailable, RedisUse};
 use crate::keys::{Keys, RoomName};
 
 /// How long the time of a copy is kept: longer than any write is under way.
@@ -36,7 +36,7 @@ pub async fn put<'a>(
         pipe.arg(keys.room(&room, PART)).arg(keys.room(&room, "inbox:unread:at"));
         pipe.arg(count.actor_id.as_str()).arg(count.unread).arg(at.as_millis()).arg(TIME_KEPT_MS).ignore();
     }
-    if pipe.is_empty() { Ok(()) } else { connection.query(&pipe).await }
+    if pipe.is_empty() { Ok(()) } else { connection.query(RedisUse::UnreadWrites, &pipe).await }
 }
 
 /// The copy of an actor's count in a room.
@@ -51,7 +51,7 @@ pub async fn get(
 ) -> Result<u64, RedisUnavailable> {
     let mut pipe = redis::pipe();
     pipe.cmd("HGET").arg(keys.room(room, PART)).arg(actor.as_str());
-    let (count,): (Option<u64>,) = connection.query(&pipe).await?;
+    let (count,): (Option<u64>,) = connection.query(RedisUse::UnreadReads, &pipe).await?;
     Ok(count.unwrap_or_default())
 }
 
@@ -63,13 +63,14 @@ pub async fn all(connection: &RedisConnection, keys: &Keys) -> Result<Vec<Unread
     let mut counts = Vec::new();
     let mut cursor = "0".to_owned();
     loop {
-        let (next, found) = connection.scan(&(keys.rooms_pattern() + PART), &cursor).await?;
+        let (next, found) =
+            connection.scan(RedisUse::UnreadComparison, &(keys.rooms_pattern() + PART), &cursor).await?;
         for key in found {
             let Some((tenant_id, room_id)) = keys.room_of(&key, PART).and_then(|room| room.ids()) else {
                 continue;
             };
             let (fields,): (Vec<(String, u64)>,) =
-                connection.query(redis::pipe().cmd("HGETALL").arg(&key)).await?;
+                connection.query(RedisUse::UnreadComparison, redis::pipe().cmd("HGETALL").arg(&key)).await?;
             counts.extend(fields.into_iter().filter_map(|(actor, unread)| {
                 let actor_id = ActorId::parse(&actor).ok()?;
                 Some(UnreadCount { tenant_id: tenant_id.clone(), room_id: room_id.clone(), actor_id, unread })

@@ -123,6 +123,7 @@ mod tickets;
 mod traces;
 mod webhook_access;
 mod webhook_changes;
+mod webhook_connections;
 mod webhook_delivery;
 mod webhook_dlq;
 mod webhook_kill;

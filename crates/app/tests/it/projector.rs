@@ -167,6 +167,35 @@ async fn projector_updates_a_quiet_room_within_250_ms() {
     panic!("the fastest took {fastest:?}");
 }
 
+/// A reply that is an error is no lost connection: the projector shows it, and continues when Redis accepts its writes again.
+#[tokio::test]
+async fn projector_resumes_after_error_replies_of_redis() {
+    let (server, redis) = (cafe_on_fixed_port().await, Redis::start());
+    let projector = launch_projector(&server, &redis).start().await;
+    let health = async || projector.client().get("/healthz").await.json;
+    append_events(&server, 1).await;
+    settled_keys(&server, &redis).await;
+    let failures = health().await["redis"]["failures"].clone();
+    let cases: [(&str, &[&str], &[&str]); 2] = [
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        ("NOPERM", &["ACL", "SETUSER", "default", "-xadd"], &["ACL", "SETUSER", "default", "+@all"]),
+    ];
+    for (code, refuse, repair) in cases {
+        assert_eq!(redis.ask(refuse), "OK");
+        append_events(&server, 1).await;
+        let during = eventually(&format!("{code} is shown"), DEADLINE, async || {
+            Some(health().await).filter(|health| health["redis"]["refused"].to_string().contains(code))
+        })
+        .await;
+        assert_eq!((&during["ok"], &during["redis"]["connected"]), (&json!(false), &json!(true)), "{during}");
+        assert_eq!(redis.ask(repair), "OK");
+        let keys = settled_keys(&server, &redis).await;
+        assert_same(&keys, &project_from_scratch(&server).await, code);
+    }
+    eventually("nothing is refused", DEADLINE, async || (health().await["ok"] == true).then_some(())).await;
+    assert_eq!(health().await["redis"]["failures"], failures);
+}
+
 #[tokio::test]
 async fn projector_rebuilds_identical_bytes_after_stops_kills_and_wipes() {
     let (server, mut redis) = (cafe_on_fixed_port().await, Redis::start());

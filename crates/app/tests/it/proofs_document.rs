@@ -18,11 +18,12 @@ const CAPABILITIES: [&str; 39] = [
 ];
 
 /// The directories of the tests, by the first part of their names.
-const TEST_DIRECTORIES: [(&str, &str); 14] = [
+const TEST_DIRECTORIES: [(&str, &str); 15] = [
     ("it", "crates/app/tests/it"),
     ("app", "crates/app/src"),
     ("api", "crates/api/src"),
     ("service", "crates/service/src"),
+    ("dispatcher", "crates/dispatcher/src"),
     ("domain", "crates/domain/tests/it"),
     ("http", "crates/http/src"),
     ("realtime", "crates/realtime/src"),

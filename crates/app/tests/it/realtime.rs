@@ -76,6 +76,42 @@ fn project(events: &[Value]) -> Value {
 }
 
 /// And heartbeats.
+/// A client with the default limits of common libraries (1 MiB a message) can read any room: a larger state is left out, unless it
+/// is requested.
+#[tokio::test]
+async fn realtime_websocket_leaves_out_a_state_over_one_mebibyte() {
+    let api = launch().start().await;
+    let realtime = launch_realtime(&api).start().await;
+    let content = "x".repeat(60 << 10);
+    for number in 0..20 {
+        let data = json!({ "note": content });
+        let body = json!({ "actorId": "Nova", "objectType": "note", "objectKey": format!("note {number}"), "data": data });
+        let answer = api.client().act("/v1/objects", body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+    wait_until_caught_up(&realtime, &api.client()).await;
+    let snapshot = async |query: &str| {
+        let mut socket =
+            Socket::open(realtime.address(), &format!("/v1/ws?limit=1{query}"), &[]).await.unwrap();
+        let message = socket.message().await.unwrap().into_text().unwrap();
+        let frame: Value = serde_json::from_str(&message).unwrap();
+        assert_eq!(frame["event"], "snapshot");
+        (message.len(), frame["data"].clone())
+    };
+    let (whole, data) = snapshot("&state=true").await;
+    assert!(whole > 1 << 20 && data["state"].is_object() && data.get("omittedStateBytes").is_none());
+    for query in ["", "&state=false"] {
+        let (length, data) = snapshot(query).await;
+        assert!(length < 1 << 10, "{length}");
+        assert!(data["state"].is_null() && data["omittedStateBytes"].as_u64() > Some(1_000_000), "{data}");
+    }
+    let mut stream = realtime.client().stream("/v1/stream?limit=1").await;
+    assert!(
+        read_until_ready(&mut stream).await.0["state"].is_object(),
+        "server-sent events have no such limit"
+    );
+}
+
 #[tokio::test]
 async fn realtime_stream_sends_snapshot_backlog_ready_and_live_events() {
     let api = launch().start().await;

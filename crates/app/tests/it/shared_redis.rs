@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Launch, Postgres, Redis, Server, Value, json};
+use agentcafe_testkit::{Client, Launch, Postgres, Redis, Server, Value, eventually, json};
 
 use crate::launch;
 
@@ -189,6 +189,55 @@ async fn rate_limit_is_per_node_while_redis_is_down() {
     let own = page.lines().find_map(|line| line.strip_prefix("agentcafe_redis_own_limits_total "));
     assert!(own.and_then(|count| count.parse::<u64>().ok()) >= Some(12), "{own:?}");
     assert!(page.contains("agentcafe_redis_connected 1"), "{page}");
+}
+
+/// A reply that is an error is no lost connection: a full memory, a missing permission, a replica. Each node then applies its own
+/// limits without waiting for Redis, `/healthz` has the reason, and the log has it once.
+#[tokio::test]
+async fn redis_error_replies_are_no_lost_connection() {
+    let redis = Redis::start();
+    let server = with(&redis).env("API_RATE_LIMIT_PER_MIN", 10_000).start().await;
+    server.client().until_redis(true).await;
+    let client = Client::new(server.address());
+    let health = async || client.get("/healthz").await.json["redis"].clone();
+    let before = health().await;
+    assert_eq!((&before["limits"], &before["refused"]), (&json!("shared"), &json!({})));
+    let cases: [(&str, &[&str], &[&str]); 3] = [
+        ("OOM", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        ("NOPERM", &["ACL", "SETUSER", "default", "-set", "-eval"], &["ACL", "SETUSER", "default", "+@all"]),
+        ("READONLY", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    ];
+    for (number, (code, refuse, repair)) in cases.into_iter().enumerate() {
+        assert_eq!(redis.ask(refuse), "OK");
+        for _ in 0..20 {
+            assert_eq!(client.get("/v1/presence").await.status, 200, "{code}");
+        }
+        mention(&client, "main", &format!("Kai{number}")).await;
+        let during = health().await;
+        assert_eq!(
+            (&during["limits"], &during["connected"]),
+            (&json!("own"), &json!(true)),
+            "{code}: {during}"
+        );
+        assert_eq!(during["failures"], before["failures"], "{code}: {during}");
+        let reason = during["refused"]["rateLimits"].as_str().unwrap_or_default();
+        assert!(reason.starts_with(code), "{code}: {during}");
+        assert_eq!(redis.ask(repair), "OK");
+        eventually(&format!("limits are shared after {code}"), DEADLINE, async || {
+            client.get("/v1/presence").await;
+            mention(&client, "lobby", "Zoe").await;
+            (health().await["limits"] == "shared").then_some(())
+        })
+        .await;
+        let counts = (0..=number).map(|number| (format!("Kai{number}"), "1".into()));
+        let counts: Value = counts.collect::<serde_json::Map<_, _>>().into();
+        copied(&redis, "acf:room:default:main:inbox:unread", counts).await;
+    }
+    let log = server.log();
+    let times =
+        |text: &str| log.lines().filter(|line| line.contains(text) && line.contains("RateLimits")).count();
+    assert_eq!(times("Redis replies with an error"), 3, "{log}");
+    assert_eq!(times("Redis replies without errors again"), 3, "{log}");
 }
 
 /// The error does not contain the URL, which may hold a password.

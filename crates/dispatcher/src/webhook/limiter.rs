@@ -1,4 +1,4 @@
-//! Limits concurrent attempts, such that slow targets do not delay the others.
+//! Limits concurrent attempts to send, or to resolve a name, such that slow targets do not delay the others.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -8,8 +8,6 @@ use tokio::time::timeout;
 
 /// An attempt that takes longer counts as slow.
 const SLOW_AFTER: Duration = Duration::from_millis(200);
-/// The most slow attempts in flight.
-const MAX_SLOW: usize = 1_024;
 
 /// The permits of all attempts.
 pub(super) struct ConcurrencyLimiter {
@@ -18,10 +16,10 @@ pub(super) struct ConcurrencyLimiter {
 }
 
 impl ConcurrencyLimiter {
-    /// Allows `max_concurrency` attempts at once, without those that are slow.
-    pub(super) fn new(max_concurrency: usize) -> Self {
-        let fast = max_concurrency.clamp(1, Semaphore::MAX_PERMITS);
-        Self { fast: Semaphore::new(fast), slow: Semaphore::new(MAX_SLOW) }
+    /// Allows `max_fast` attempts at once, without those that are slow, and `max_slow` of these.
+    pub(super) fn new(max_fast: usize, max_slow: usize) -> Self {
+        let fast = max_fast.clamp(1, Semaphore::MAX_PERMITS);
+        Self { fast: Semaphore::new(fast), slow: Semaphore::new(max_slow) }
     }
 
     /// Makes an attempt when there is a permit for it, and returns whether it was slow. If the last attempt of its subscription

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::resolver::Resolver;
+use crate::reconnecting_client::ReconnectingClient;
 use crate::signature;
 
 /// How much of a response's body is read, so that its connection can be reused, in bytes.
@@ -58,7 +59,7 @@ enum SendError {
 /// Sends webhooks.
 pub struct WebhookSender {
     /// Made for the first delivery, because loading root certificates takes time.
-    client: OnceLock<Client>,
+    client: OnceLock<ReconnectingClient>,
     rules: WebhookRules,
     clock: Arc<dyn Clock>,
 }
@@ -73,18 +74,20 @@ impl WebhookSender {
     ///
     /// # Errors
     /// When none can be made: TLS has no root certificates.
-    fn client(&self) -> Result<&Client, reqwest::Error> {
+    fn client(&self) -> Result<&ReconnectingClient, reqwest::Error> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let made = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(Resolver::new(self.rules)))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
-            .user_agent(concat!("agentcafe/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let resolver = Arc::new(Resolver::new(self.rules));
+        let made = ReconnectingClient::new(move || {
+            Client::builder()
+                .redirect(Policy::none())
+                .no_proxy()
+                .dns_resolver(Arc::clone(&resolver))
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
+                .user_agent(concat!("agentcafe/", env!("CARGO_PKG_VERSION")))
+        })?;
         Ok(self.client.get_or_init(|| made))
     }
 
@@ -146,8 +149,8 @@ impl WebhookSender {
         let url = target::check(delivery.target_url, self.rules)
             .map_err(|error| SendError::Failed(error.to_string()))?;
         let client = self.client().map_err(explain)?;
-        let request = self.signed(client.post(url), delivery);
-        match timeout(delivery.timeout, request.send()).await {
+        let request = self.signed(client.post(url), delivery).build().map_err(explain)?;
+        match timeout(delivery.timeout, client.execute(request)).await {
             Ok(response) => response.map_err(|error| explain(error.without_url())),
             Err(_) => Err(SendError::Failed("timeout".to_owned())),
         }

@@ -9,11 +9,12 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::moderation::RecentActivity;
 use agentcafe_domain::projection::RoomProjection;
+use agentcafe_redis::rate_limit::{self, RateLimitKey};
 use agentcafe_redis::read_models::{
     ReadModelLimits, ReadModels, RoomWrite, StoredRoom, StreamEntry, WriteOutcome,
 };
-use agentcafe_redis::{Keys, RedisConnection, RoomName, moderation_activity, stream};
-use agentcafe_testkit::Redis;
+use agentcafe_redis::{Keys, RedisConnection, RedisUse, RoomName, moderation_activity, stream};
+use agentcafe_testkit::{Redis, eventually};
 use tokio_util::sync::CancellationToken;
 
 const LIMITS: ReadModelLimits =
@@ -44,6 +45,37 @@ async fn write(read_models: &ReadModels, before: Option<u64>, cursor: u64) -> Wr
     let writes = vec![RoomWrite { room: &room, projection: &projection, entries }];
     let written = read_models.write(before.map(Sequence), Sequence(cursor), writes, Timestamp::default());
     written.await.unwrap()
+}
+
+/// An error reply concerns one use of Redis: the connection stays, other uses are served, and this one is tried again.
+#[tokio::test]
+async fn redis_connection_survives_error_replies() {
+    let redis = Redis::start();
+    let (connection, keys) = (connect(&redis).await, Keys::new("acf"));
+    let number = connection.wait_connected().await;
+    let key = RateLimitKey { client: "127.0.0.1", method: "GET", route: "/v1/rooms" };
+    let count = async || rate_limit::count(&connection, &keys, key, Duration::from_secs(60)).await;
+    count().await.unwrap();
+    let cases: [(&str, &[&str], &[&str]); 3] = [
+        ("OOM ", &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+        ("NOPERM ", &["ACL", "SETUSER", "default", "-set"], &["ACL", "SETUSER", "default", "+@all"]),
+        ("READONLY ", &["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
+    ];
+    for (code, refuse, repair) in cases {
+        assert_eq!(redis.ask(refuse), "OK");
+        let refused = count().await.unwrap_err();
+        assert!(refused.0.starts_with(code), "{refused}");
+        assert_eq!(redis.ask(repair), "OK");
+        let (room, _) = main_room();
+        assert_eq!(stream::newest(&connection, &keys, &room, 10).await.unwrap(), []);
+        let status = connection.status();
+        assert_eq!(status.unavailable(&[RedisUse::RateLimits]), Some(refused.0));
+        assert_eq!(status.unavailable(&[RedisUse::Replays]), None);
+        eventually("it is served again", Duration::from_secs(20), async || count().await.ok()).await;
+        assert!(connection.status().is_serving());
+    }
+    assert_eq!(connection.status().failures, 0);
+    assert_eq!(connection.wait_connected().await, number, "the connection was replaced");
 }
 
 /// A write replaces the one that it expects, or nothing is written.

@@ -1,5 +1,6 @@
 //! The health document: the settings in force, and the state of the process.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Sequence, Timestamp, Usd};
@@ -8,11 +9,18 @@ use agentcafe_domain::tables::PrivateTableRules;
 use agentcafe_domain::tables::payment::PaymentMode;
 use agentcafe_domain::tables::plan::Plan;
 use agentcafe_engine::metrics::{DELIVERED, FAILED, RETRIED, WebhookMetrics};
-use agentcafe_engine::redis::{ConnectionStatus, Redis};
+use agentcafe_engine::redis::{ConnectionStatus, Redis, RedisUse};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::service::{Service, ServiceSettings};
+
+/// What the limits that nodes share need of Redis.
+const SHARED_LIMITS: [RedisUse; 3] =
+    [RedisUse::RateLimits, RedisUse::ModerationReads, RedisUse::ModerationWrites];
+/// What the copies of unread counts need of Redis.
+const UNREAD_COPIES: [RedisUse; 3] =
+    [RedisUse::UnreadReads, RedisUse::UnreadWrites, RedisUse::UnreadComparison];
 
 /// The health document.
 #[derive(Serialize, JsonSchema)]
@@ -174,8 +182,8 @@ impl Counters {
         let Some(status) = redis.map(Redis::status) else {
             return Self { enabled: false, reason: Some("REDIS_URL is not set".to_owned()) };
         };
-        let reason = status.last_error.unwrap_or_else(|| "there is no connection to Redis yet".to_owned());
-        Self { enabled: status.connected, reason: (!status.connected).then_some(reason) }
+        let reason = status.unavailable(&UNREAD_COPIES);
+        Self { enabled: reason.is_none(), reason }
     }
 }
 
@@ -193,14 +201,17 @@ struct RedisHealth {
     failures: u64,
     /// Why, the last time.
     last_error: Option<String>,
+    /// The uses whose last reply was an error, such as a full memory, with the error. The next request after a second tries again.
+    #[schemars(with = "BTreeMap<String, String>")]
+    refused: BTreeMap<RedisUse, String>,
 }
 
 impl RedisHealth {
     fn of(redis: Option<&Redis>) -> Self {
-        let ConnectionStatus { connected, failures, last_error } =
-            redis.map(Redis::status).unwrap_or_default();
-        let limits = if connected { "shared" } else { "own" };
-        Self { enabled: redis.is_some(), connected, limits, failures, last_error }
+        let status = redis.map(Redis::status).unwrap_or_default();
+        let limits = if status.unavailable(&SHARED_LIMITS).is_none() { "shared" } else { "own" };
+        let ConnectionStatus { connected, failures, last_error, refused } = status;
+        Self { enabled: redis.is_some(), connected, limits, failures, last_error, refused }
     }
 }
 
