@@ -2,17 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
-use agentcafe_domain::kernel::OperationError;
-use agentcafe_domain::keys::Principal;
 use agentcafe_engine::Engine;
 use agentcafe_http::{
-    Authenticator, BrowserPolicy, Credentials, HttpMetrics, Middleware, RateLimiter, RouteTraits,
-    SharedCounters, Token,
+    Authenticator, BrowserPolicy, CallerFuture, Credentials, HttpMetrics, Middleware, RateLimiter,
+    RouteTraits, SharedCounters, Token,
 };
 use agentcafe_service::{Service, ServiceSettings};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use ipnet::IpNet;
 
 /// The settings of the HTTP API.
@@ -79,7 +76,7 @@ impl App {
 struct KeyAuthenticator(Arc<Service>);
 
 impl Authenticator for KeyAuthenticator {
-    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>> {
+    fn authenticate(self: Arc<Self>, credentials: Credentials) -> CallerFuture {
         async move {
             match credentials {
                 Credentials::Missing => self.0.authenticate(None).await,

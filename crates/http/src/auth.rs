@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 use tower::Service;
@@ -41,13 +41,16 @@ pub enum Credentials {
     Ticket(String, StreamUrl),
 }
 
+/// Who calls, as soon as that is known.
+pub type CallerFuture = BoxFuture<'static, Result<Principal, OperationError>>;
+
 /// Finds out who calls.
 pub trait Authenticator: Send + Sync {
     /// Who calls with these credentials.
     ///
     /// # Errors
     /// `ERR_UNAUTHORIZED`, or why that cannot be found out.
-    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>>;
+    fn authenticate(self: Arc<Self>, credentials: Credentials) -> CallerFuture;
 
     /// Whether callers without a token are let in, as far as is known.
     fn is_open(&self) -> bool;
@@ -92,7 +95,7 @@ where
 {
     type Response = Response;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response, S::Error>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -101,13 +104,26 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let context = request.extensions().get::<RequestContext>();
         let route = context.map_or(RouteTraits::UNMATCHED, |context| context.route);
+        let credentials = self.middleware.credentials(&request, route);
+        let mut authentication = Arc::clone(&self.middleware.authenticator).authenticate(credentials);
+        // Most callers are known: they cost no future of their own.
+        let known = match (&mut authentication).now_or_never() {
+            Some(Ok(principal)) => {
+                request.extensions_mut().insert(principal);
+                return Either::Left(self.inner.call(request));
+            }
+            known => known,
+        };
         let (middleware, failures) = (Arc::clone(&self.middleware), Arc::clone(&self.failures));
         // The service that is ready is the one that is called.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
-        async move {
-            let credentials = middleware.credentials(&request, route);
-            match middleware.authenticator.authenticate(credentials).await {
+        let responding = async move {
+            let result = match known {
+                Some(result) => result,
+                None => authentication.await,
+            };
+            match result {
                 Ok(principal) => {
                     request.extensions_mut().insert(principal);
                     inner.call(request).await
@@ -120,8 +136,8 @@ where
                 }
                 Err(error) => Ok(ApiError(error).into_response()),
             }
-        }
-        .boxed()
+        };
+        Either::Right(responding.boxed())
     }
 }
 

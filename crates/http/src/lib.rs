@@ -25,7 +25,7 @@ pub mod stream;
 pub mod websocket;
 
 pub use admission::Admission;
-pub use auth::{Authenticator, Credentials, Token, may_observe};
+pub use auth::{Authenticator, CallerFuture, Credentials, Token, may_observe};
 pub use browser_policy::BrowserPolicy;
 pub use error::ApiError;
 pub use frames::StreamProtocol;

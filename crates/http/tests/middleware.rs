@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Clock, Code, DomainError, OperationError, Timestamp};
+use agentcafe_domain::kernel::{Clock, Code, DomainError, Timestamp};
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::{
-    Authenticator, BrowserPolicy, Credentials, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token,
-    answer,
+    Authenticator, BrowserPolicy, CallerFuture, Credentials, HttpMetrics, Middleware, RateLimiter,
+    RouteTraits, Token, answer,
 };
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -20,7 +20,7 @@ use axum::response::Response;
 use axum::routing::get;
 use flate2::read::GzDecoder;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::ready;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ fn traits(path: &str) -> Option<RouteTraits> {
 struct SharedToken(Token);
 
 impl Authenticator for SharedToken {
-    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>> {
+    fn authenticate(self: Arc<Self>, credentials: Credentials) -> CallerFuture {
         let is_right = matches!(&credentials, Credentials::Token(token) if self.0.is_shared(token));
         let refused = || DomainError::new(Code::Unauthorized).into();
         ready(is_right.then_some(Principal::Shared).ok_or_else(refused)).boxed()

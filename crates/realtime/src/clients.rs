@@ -10,9 +10,8 @@ use agentcafe_domain::kernel::{Clock, Code, DomainError, IdSource, OperationErro
 use agentcafe_domain::keys::tickets::{KeyIdentity, StreamUrl};
 use agentcafe_domain::keys::token::{SecretHash, Token as KeyToken};
 use agentcafe_domain::keys::{KeyHolder, Principal};
-use agentcafe_http::{Authenticator, Credentials, Token};
+use agentcafe_http::{Authenticator, CallerFuture, Credentials, Token};
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -184,7 +183,7 @@ impl Clients {
 }
 
 impl Authenticator for Clients {
-    fn authenticate(&self, credentials: Credentials) -> BoxFuture<'_, Result<Principal, OperationError>> {
+    fn authenticate(self: Arc<Self>, credentials: Credentials) -> CallerFuture {
         async move {
             match credentials {
                 Credentials::Missing => self.anonymous(),
