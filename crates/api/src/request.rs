@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, ROOM_ID, TENANT_ID};
+use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, OperationError, ROOM_ID, TENANT_ID};
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
@@ -59,8 +59,7 @@ pub(crate) async fn read(
         idempotency_key = header(&parts.headers, KEY_HEADER)?.map(unquoted).filter(|key| !key.is_empty());
         correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
     }
-    // Only routes without authentication have no principal, and those read nothing of a caller.
-    let principal = parts.extensions.remove().unwrap_or(Principal::Shared);
+    let principal: Principal = parts.extensions.remove().ok_or_else(OperationError::internal)?;
     let parameters = query::fields(&parts.uri)?;
     let caller = Caller {
         principal,

@@ -101,7 +101,9 @@ async fn act(keys: &Keys, action: KeysAction, as_json: bool) -> anyhow::Result<(
         }
         (Change::Rotate(_), Some(token)) => {
             print(&format!("{token}\n"))?;
-            eprintln!("agentcafe: the key {id} has a new secret; the one before is accepted for a while");
+            eprintln!(
+                "agentcafe: the key {id} has a new secret; the ones before are accepted until its grace ends"
+            );
         }
     }
     Ok(())

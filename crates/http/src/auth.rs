@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use agentcafe_domain::kernel::{Code, OperationError};
 use agentcafe_domain::keys::tickets::StreamUrl;
+use agentcafe_domain::keys::token::Token as ApiKeyToken;
 use agentcafe_domain::keys::{Principal, Scope};
 use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, Method, header};
@@ -147,7 +148,9 @@ impl Middleware {
     fn credentials(&self, request: &Request, route: RouteTraits) -> Credentials {
         let uri = request.uri();
         let in_query = |name| query::value(uri, name).and_then(|text| filled(&text));
-        let token = header_token(request.headers()).or_else(|| in_query(&self.token_param));
+        // An API key in a URL would be in logs and histories: it does not count there.
+        let shared = || in_query(&self.token_param).filter(|token| ApiKeyToken::parse(token).is_none());
+        let token = header_token(request.headers()).or_else(shared);
         let opens_stream = route.takes_tickets && request.method() == Method::GET;
         let ticket = || in_query(TICKET_PARAM).filter(|_| opens_stream);
         match (token, ticket) {

@@ -31,12 +31,17 @@ impl Operation for GetTrace {
     const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<OneTrace, OperationError> {
-        let owner = call.caller.principal.restricted_to();
+        let principal = &call.caller.principal;
+        let owner = principal.restricted_to();
         let trace = match CorrelationId::parse(&self.id) {
             Ok(correlation_id) => call.service.store().trace(correlation_id, self.tenant, owner).await?,
             Err(_) => None,
         };
-        match trace {
+        let is_reached = |trace: &Trace| match (&trace.tenant_id, &trace.room_id) {
+            (Some(tenant), Some(room)) => principal.reaches(tenant, Some(room)),
+            _ => true,
+        };
+        match trace.filter(is_reached) {
             Some(trace) => Ok(OneTrace { trace }),
             None => Err(DomainError::new(Code::NotFound).with("correlationId", self.id).into()),
         }

@@ -14,6 +14,9 @@ use parking_lot::Mutex;
 const TOLERANCE_MS: i64 = 1_000;
 /// How long a jump ahead must stand before it counts.
 const STANDS_AFTER_MS: i64 = 60_000;
+/// How long a thread may pause between its readings of both clocks, and how often it reads them again.
+const MAX_PAUSE_MS: i64 = 20;
+const MAX_TRIES: usize = 10;
 /// How much slower the time elapses while it is ahead of the wall clock: by one part in so many.
 const SLEW: i64 = 10;
 
@@ -52,10 +55,24 @@ impl SteadyClock {
         Self::new(wall, None, Timestamp::from_millis(0))
     }
 
+    /// What the wall clock and the stopwatch show at the same time: a thread that had to pause between them tries again.
+    fn read_clocks(&self) -> (i64, i64) {
+        let mut began = millis(self.wall.stopwatch());
+        for _ in 0..MAX_TRIES {
+            let (wall, ended) = (self.wall.now().as_millis(), millis(self.wall.stopwatch()));
+            if ended - began <= MAX_PAUSE_MS {
+                return (wall, ended);
+            }
+            began = ended;
+        }
+        (self.wall.now().as_millis(), millis(self.wall.stopwatch()))
+    }
+
     /// The time, which others have seen to be at least `seen`.
     pub(crate) fn now_after(&self, seen: Timestamp) -> Timestamp {
         let mut state = self.state.lock();
-        let now = state.read(self.wall.now().as_millis(), millis(self.wall.stopwatch()));
+        let (wall_ms, elapsed_ms) = self.read_clocks();
+        let now = state.read(wall_ms, elapsed_ms);
         state.now_ms = now.max(seen.as_millis());
         Timestamp::from_millis(state.now_ms)
     }

@@ -74,7 +74,7 @@ pub(crate) struct AddOptions {
     #[arg(long = "actor", value_name = "ACTOR", conflicts_with = "actor_prefix")]
     pub(crate) actors: Vec<String>,
     /// The beginning of the names of the actors that the holder may be; it ends in /.
-    #[arg(long, value_name = "PREFIX")]
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub(crate) actor_prefix: Option<String>,
     /// A room in which the key counts, or a prefix that ends in /; repeat it for more rooms [default: all rooms].
     #[arg(long = "room", value_name = "ROOM")]
@@ -85,4 +85,9 @@ pub(crate) struct AddOptions {
     /// What people call the key.
     #[arg(long)]
     pub(crate) name: Option<String>,
+}
+
+/// Reads a prefix of ids.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    if text.ends_with('/') { Ok(text.to_owned()) } else { Err("a prefix ends in /, as team-a/") }
 }

@@ -45,7 +45,7 @@ catalogue! {
     UnknownTable "ERR_UNKNOWN_TABLE" "Unknown table id";
     OutOfBounds "ERR_OUT_OF_BOUNDS" "Value out of bounds";
     IdempotencyKeyRequired "ERR_IDEMPOTENCY_KEY_REQUIRED" "Mutations need an Idempotency-Key header";
-    Unauthorized "ERR_FORBIDDEN" "Missing or wrong token";
+    Unauthorized "ERR_FORBIDDEN" "No key or token was sent, or it is not accepted: unknown, revoked, expired, or not for this AUTH_MODE";
     PaymentRequired "ERR_PAYMENT_REQUIRED" "Payment required";
     Forbidden "ERR_FORBIDDEN" "Forbidden";
     PlanFeatureDisabled "ERR_PLAN_FEATURE_DISABLED" "Plan feature disabled";

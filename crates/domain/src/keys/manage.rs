@@ -312,10 +312,10 @@ fn rooms_of(given: Option<Vec<String>>, kind: Option<Kind>) -> Result<IdPatterns
 }
 
 fn patterns(field: Field, given: Vec<String>) -> Result<IdPatterns, DomainError> {
-    for id in &given {
-        ActorId::parse(id).map_err(|why| DomainError::invalid(field.name, why.to_string()))?;
-    }
-    Ok(IdPatterns::new(given))
+    // As ids are compared: in one Unicode form.
+    let parsed = given.iter().map(|id| ActorId::parse(id).map(|id| id.to_string()));
+    let ids = parsed.collect::<Result<_, _>>();
+    ids.map(IdPatterns::new).map_err(|why| DomainError::invalid(field.name, why.to_string()))
 }
 
 impl CreateKey {

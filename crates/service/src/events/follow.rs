@@ -55,8 +55,8 @@ pub struct LogSubscriber {
     viewer: Option<ActorId>,
     /// When access was checked last, on the engine's stopwatch; none: it is due.
     checked_at: Option<Duration>,
-    /// The changes of API keys, if the subscriber came in with one.
-    key_changes: Option<watch::Receiver<u64>>,
+    /// The changes of API keys: the first one ends what was open to everybody.
+    key_changes: watch::Receiver<u64>,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
     /// And on how many of an API key are.
@@ -78,11 +78,7 @@ impl Subscriber for LogSubscriber {
 
     async fn access_changed(&mut self) {
         // The store outlives its streams, and holds the sender.
-        let changed = match &mut self.key_changes {
-            Some(changes) => changes.changed().await.is_ok(),
-            None => false,
-        };
-        if changed { self.checked_at = None } else { pending().await }
+        if self.key_changes.changed().await.is_ok() { self.checked_at = None } else { pending().await }
     }
 }
 
@@ -128,7 +124,7 @@ impl Operation for FollowEvents {
         let start = StreamStart { items, after, backlog, ..StreamStart::default() };
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
-        let key_changes = principal.binding().map(|_| service.store().changed(ApiKey::TABLE));
+        let key_changes = service.store().changed(ApiKey::TABLE);
         let subscriber = LogSubscriber {
             principal,
             viewer,

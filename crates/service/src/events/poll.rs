@@ -73,7 +73,7 @@ pub struct PollEnd {
 /// The actor that polls, if it is named and to be shown as present.
 fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
     let actor = fields.actor(ACTOR_ID)?;
-    let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or(true);
+    let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
     let status = fields.text_choice(STATUS, &Status::NAMES)?;
     let ttl_ms = fields.clamped(TTL_MS, presence::TTL_MS)?;
     let (Some(actor_id), Some(tenant_id), Some(room_id)) =

@@ -69,12 +69,18 @@ impl Service {
         }
     }
 
-    /// Checks that the key of a caller who came in with it still counts.
+    /// Checks that what a caller came in with still counts.
     ///
     /// # Errors
-    /// `ERR_UNAUTHORIZED` for a key that was revoked or has expired; the store is not available.
+    /// `ERR_UNAUTHORIZED` for a key that was revoked or has expired, and without one once there are keys; the store is not
+    /// available.
     pub(crate) async fn require_live(&self, principal: &Principal) -> Result<(), OperationError> {
-        let Principal::Key(holder) = principal else { return Ok(()) };
+        let Principal::Key(holder) = principal else {
+            let Authentication { mode, shared_token } = &self.settings.authentication;
+            let has_closed =
+                shared_token.is_none() && *mode != AuthMode::Shared && self.keys.has_any().await?;
+            return if has_closed { Err(unauthorized()) } else { Ok(()) };
+        };
         let current = self.keys.get(&holder.key.key_id).await?;
         let is_live = current.is_some_and(|current| current.key.is_live(self.engine.now()));
         if is_live { Ok(()) } else { Err(unauthorized()) }
