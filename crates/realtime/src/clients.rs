@@ -150,7 +150,10 @@ impl Clients {
                 let answer = within_timeout(self.api.get_json(OWN_KEY, &Query::new())).await;
                 match answer {
                     Ok(_) => self.is_closed.store(false, Ordering::Relaxed),
-                    Err(RequestError::Unauthorized) => self.is_closed.store(true, Ordering::Relaxed),
+                    Err(RequestError::Unauthorized) => {
+                        self.is_closed.store(true, Ordering::Relaxed);
+                        self.open_keys.end_without_key();
+                    }
                     Err(_) => {}
                 }
             }

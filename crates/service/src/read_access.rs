@@ -61,16 +61,16 @@ impl Service {
     }
 
     /// As [`Service::may_list`], for the log: where reading is gated, a missing tenant is the default one, as everywhere else.
-    /// A caller with a key needs the scope `follow`, or for what is of one room, or a mention of its own actor, `listen`; and its
-    /// key must still hold.
+    /// A caller with a key needs the scope `follow`, or for what is of one room, or a mention of its own actor, `listen`. What the
+    /// caller came in with must still hold.
     pub(crate) async fn may_follow(
         &self,
         principal: &Principal,
         filter: &mut EventFilter,
         viewer: Option<&ActorId>,
     ) -> Result<(), OperationError> {
+        self.require_live(principal).await?;
         if let Some(binding) = principal.binding() {
-            self.require_live(principal).await?;
             let is_own = filter.mentioned.as_ref().is_some_and(|actor| binding.actors.allow(actor.as_str()));
             let listens = filter.room.is_some() || is_own;
             if principal.check(&[Scope::Follow]).is_err() {

@@ -56,7 +56,7 @@ async fn poll_ends_when_its_key_is_revoked() {
     let root = server.client().with_token(SHARED_TOKEN);
     let nova = root.make_key(json!({ "kind": "agent", "actors": ["Nova"] })).await;
     let poll = |client: Client| async move {
-        client.get("/v1/events/poll?roomId=main&cursor=latest&types=order_changed&timeoutMs=30000").await
+        client.get("/v1/events/poll?roomId=main&cursor=latest&heartbeat=true&types=order_changed&timeoutMs=30000").await
     };
     // One on each node, where there are several.
     let polls = [tokio::spawn(poll(nova.client.clone())), tokio::spawn(poll(nova.client.clone()))];

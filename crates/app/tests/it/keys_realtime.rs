@@ -131,13 +131,16 @@ async fn realtime_closes_when_the_first_key_is_made() {
     let api = launch().start().await;
     let realtime = launch_realtime(&api).start().await;
     let anybody = realtime.client();
-    let _ = read_until_ready(&mut anybody.stream(STREAM).await).await;
+    let mut open = anybody.stream(STREAM).await;
+    let _ = read_until_ready(&mut open).await;
     assert!(anybody.get("/healthz").await.json["source"].is_object());
     let viewer = api.client().make_key(json!({ "kind": "viewer" })).await;
     eventually("strangers are refused", DEADLINE, async || {
         (anybody.request(Method::GET, STREAM).stream().await.err()?.status == 401).then_some(())
     })
     .await;
+    let ending = async { while open.next_within(DEADLINE).await.is_ok() {} };
+    timeout(DEADLINE, ending).await.expect("streams of strangers end");
     let _ = read_until_ready(&mut anybody.with_token(&viewer.token).stream(STREAM).await).await;
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Key, Method, SHARED_TOKEN, Server, Silence, Value, json};
+use tokio::time::timeout;
 
 use crate::launch;
 use crate::websocket_client::{End, Socket};
@@ -170,4 +171,29 @@ async fn live_keys_are_those_of_the_callers_tenant() {
     assert_eq!(service.client.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id] }));
     assert_eq!(root.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id, foreign.id] }));
     assert_eq!(listener.client.get(&path).await.error(403, "ERR_FORBIDDEN")["scope"], "follow");
+}
+
+/// Kind: what was open to everybody outlives the first key. Also tickets that were made before.
+#[tokio::test]
+async fn streams_and_tickets_without_a_key_end_when_the_first_key_is_made() {
+    let server = launch().start().await;
+    let anybody = server.client();
+    let path = "/v1/streams/market-events?roomId=main";
+    let mut stream = anybody.stream(path).await;
+    assert_eq!(stream.next().await.event, "ready");
+    let early = ticket(&anybody, STREAM, json!({ "roomId": "main" })).await;
+    let admin = anybody.make_key(json!({ "kind": "admin" })).await;
+    let ending = async { while stream.next_within(REVOKED).await.is_ok() {} };
+    timeout(REVOKED, ending).await.unwrap();
+    assert_eq!(status(&anybody, Method::GET, &format!("{path}&ticket={early}")).await, 401);
+    assert_eq!(admin.client.get("/v1/rooms").await.status, 200);
+}
+
+/// Kind: a secret in a URL stays in logs and histories.
+#[tokio::test]
+async fn key_in_a_url_does_not_count() {
+    let (server, _, key) = cafe_with_listener().await;
+    let in_url = server.client().get(&format!("/v1/events?roomId=main&apiKey={}", key.token)).await;
+    let _ = in_url.error(401, "ERR_FORBIDDEN");
+    assert_eq!(key.client.get("/v1/events?roomId=main").await.status, 200);
 }

@@ -77,8 +77,11 @@ impl Service {
     pub(crate) async fn require_live(&self, principal: &Principal) -> Result<(), OperationError> {
         let Principal::Key(holder) = principal else {
             let Authentication { mode, shared_token } = &self.settings.authentication;
-            let has_closed =
-                shared_token.is_none() && *mode != AuthMode::Shared && self.keys.has_any().await?;
+            let has_closed = match mode {
+                AuthMode::Keys => true,
+                AuthMode::Shared => false,
+                AuthMode::Automatic | AuthMode::Both => shared_token.is_none() && self.keys.has_any().await?,
+            };
             return if has_closed { Err(unauthorized()) } else { Ok(()) };
         };
         let current = self.keys.get(&holder.key.key_id).await?;

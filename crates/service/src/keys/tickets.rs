@@ -12,7 +12,6 @@ use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_store::Failure;
 
 use super::authentication::unauthorized;
-use crate::auth_mode::AuthMode;
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Prepared, Subject};
 use crate::service::Service;
 
@@ -98,8 +97,8 @@ impl Service {
         let owner: KeyIdentity =
             serde_json::from_slice(&reply.data).map_err(|_| OperationError::internal())?;
         let Some(key) = owner.key else {
-            let takes_shared = self.settings.authentication.mode != AuthMode::Keys;
-            return if takes_shared { Ok(Principal::Shared) } else { Err(unauthorized()) };
+            self.require_live(&Principal::Shared).await?;
+            return Ok(Principal::Shared);
         };
         let holder = self.keys.get(&key.key_id).await?.ok_or_else(unauthorized)?;
         Ok(Principal::Key(holder))
