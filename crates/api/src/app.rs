@@ -31,7 +31,8 @@ pub struct ApiSettings {
 
 /// What all routes share.
 pub struct App {
-    pub(crate) service: Arc<Service>,
+    /// The operations.
+    pub service: Arc<Service>,
     pub(crate) settings: ApiSettings,
     /// Counts requests, streams and their events.
     pub(crate) metrics: HttpMetrics,

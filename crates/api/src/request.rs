@@ -4,7 +4,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{ACTOR_ID, Code, DomainError, Fields, OperationError, ROOM_ID, TENANT_ID};
+use agentcafe_domain::kernel::{
+    ACTOR_ID, Code, DomainError, Fields, OperationError, ROOM_ID, TENANT_ID, without_byte_order_mark,
+};
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::metrics::method_name;
 use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
@@ -21,7 +23,6 @@ use tokio::time::timeout;
 use crate::app::App;
 
 /// The largest body, in bytes.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// How long a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -165,23 +166,19 @@ fn incomplete() -> ApiError {
         .into()
 }
 
+fn invalid(message: String) -> DomainError {
+    DomainError::new(Code::Validation).saying(message)
+}
+
 /// Parses a body: empty counts as `{}`. A byte order mark before it is skipped.
 fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
-    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let bytes = without_byte_order_mark(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(Map::new());
     }
-    let invalid = |message: String| DomainError::new(Code::Validation).saying(message);
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| invalid("the body is not valid JSON".to_owned()).with("cause", error.to_string()))?;
-    if depth_exceeds(&value, MAX_DEPTH) {
-        return Err(
-            invalid(format!("a body is nested at most {MAX_DEPTH} levels deep")).with("maxDepth", MAX_DEPTH)
-        );
-    }
-    if has_infinite_number(&value) {
-        return Err(invalid("a number is larger than a double-precision number can be".to_owned()));
-    }
+    check(&value, MAX_DEPTH)?;
     // A NUL can only come in escaped, and few bodies have one: the text is searched before the tree.
     let may_have_nul = bytes.windows(6).any(|window| window == b"\\u0000");
     if may_have_nul && has_nul(&value) {
@@ -193,22 +190,21 @@ fn body(bytes: &[u8]) -> Result<Map<String, Value>, DomainError> {
     }
 }
 
-fn depth_exceeds(value: &Value, levels: usize) -> bool {
-    let deeper = |member: &Value| depth_exceeds(member, levels.saturating_sub(1));
+/// Checks that a value is not nested too deeply, and has no number that most clients could not read back: numbers are kept as
+/// they were written.
+fn check(value: &Value, levels: usize) -> Result<(), DomainError> {
+    let deeper = |member: &Value| check(member, levels.saturating_sub(1));
     match value {
-        Value::Object(members) => levels == 0 || members.values().any(deeper),
-        Value::Array(members) => levels == 0 || members.iter().any(deeper),
-        _ => false,
-    }
-}
-
-/// Numbers are kept as they were written, but most clients could not read such a number back.
-fn has_infinite_number(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => members.values().any(has_infinite_number),
-        Value::Array(members) => members.iter().any(has_infinite_number),
-        Value::Number(number) => number.as_f64().is_none_or(f64::is_infinite),
-        _ => false,
+        Value::Object(_) | Value::Array(_) if levels == 0 => {
+            let message = format!("a body is nested at most {MAX_DEPTH} levels deep");
+            Err(invalid(message).with("maxDepth", MAX_DEPTH))
+        }
+        Value::Object(members) => members.values().try_for_each(deeper),
+        Value::Array(members) => members.iter().try_for_each(deeper),
+        Value::Number(number) if number.as_f64().is_none_or(f64::is_infinite) => {
+            Err(invalid("a number is larger than a double-precision number can be".to_owned()))
+        }
+        _ => Ok(()),
     }
 }
 

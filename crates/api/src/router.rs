@@ -21,7 +21,7 @@ use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_http::outgoing::MAX_PAGES;
 use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteTraits, StreamProtocol, answer, stream};
+use agentcafe_http::{ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
 use agentcafe_service::inbox::ListInbox;
@@ -58,7 +58,7 @@ use crate::bootstrap::BootstrapAnswer;
 use crate::openapi;
 use crate::request;
 use crate::route::{ResponseKind, Route, schema_of};
-use crate::system::{self, HealthAnswer};
+use crate::system::{self, HealthAnswer, Ready};
 
 const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
@@ -75,7 +75,7 @@ pub(crate) fn table() -> Vec<Route> {
     vec![
         Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<HealthAnswer>)),
         Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
-        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Flag("ready")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Data(&[200], schema_of::<Ready>)),
         Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
         Route::new(document, "Operations", "This document", get(openapi_document)),
 
@@ -206,14 +206,24 @@ pub fn router(app: Arc<App>) -> Router {
     app.middleware(traits).wrap(routes).with_state(app)
 }
 
+/// Who may call a route.
+fn access(template: &str) -> RouteAccess {
+    let [health, live, ready, ..] = OPERATIONS;
+    match template {
+        _ if template == live => RouteAccess::Everybody,
+        _ if [health, ready].contains(&template) => RouteAccess::Observers,
+        STREAM | STREAM_ALIAS | SOCKET => RouteAccess::Tickets,
+        _ => RouteAccess::Callers,
+    }
+}
+
 /// How the middleware treats a route.
 fn traits(path: &str) -> Option<RouteTraits> {
     static TRAITS: LazyLock<HashMap<&'static str, RouteTraits>> = LazyLock::new(|| {
         let traits_of = |template| RouteTraits {
             template,
             is_limited: !OPERATIONS.contains(&template),
-            is_public: OPERATIONS[..3].contains(&template),
-            takes_tickets: [STREAM, STREAM_ALIAS, SOCKET].contains(&template),
+            access: access(template),
             stays_open: [STREAM, STREAM_ALIAS, SOCKET, POLL].contains(&template),
         };
         table().into_iter().map(|route| (route.path, traits_of(route.path))).collect()

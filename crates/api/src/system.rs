@@ -46,9 +46,10 @@ pub(crate) async fn live() -> Response {
 }
 
 /// What a server that is ready says.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Ready {
+pub(crate) struct Ready {
+    /// It is.
     ready: bool,
     /// How far the wall clock is ahead of the time of the store (behind it, if negative), while it is not plausible.
     #[serde(skip_serializing_if = "Option::is_none")]

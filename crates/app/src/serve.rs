@@ -15,7 +15,7 @@ use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
 use agentcafe_service::AuthMode;
 use agentcafe_store::{SharedRateWindows, Store, StoreLocation, StoreOptions};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +97,9 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
         }
         None => None,
     };
-    log_startup(address, &config);
+    // Also so that it is known before the first request.
+    let has_keys = app.service.has_keys().await.map_err(|error| anyhow!("{}", error.error))?;
+    log_startup(address, &config, has_keys);
     agentcafe_http::serve(listener, agentcafe_api::router(app), admission, engine.stopping.clone()).await;
     for work in background.into_iter().chain(embedded_realtime) {
         if let Err(error) = work.await {
@@ -145,18 +147,22 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Logs the address, and commands to try next.
-fn log_startup(address: SocketAddr, config: &ServeConfig) {
+fn log_startup(address: SocketAddr, config: &ServeConfig, has_keys: bool) {
     let reachable = reachable(address);
     let data = match &config.storage {
         StoreLocation::Directory(directory) => directory.display().to_string(),
         StoreLocation::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let auth = config.api.service.authentication.mode.description();
+    let authentication = &config.api.service.authentication;
+    let auth = authentication.description(has_keys);
     tracing::info!(data, auth, "listening on http://{address}");
-    let token = match (config.api.service.authentication.mode, &config.api.token.required) {
-        (AuthMode::Keys, _) => Some("$AGENTCAFE_TOKEN"),
-        (_, Some(_)) => Some("$API_AUTH_TOKEN"),
-        (_, None) => None,
+    if let Some(warning) = authentication.warning(has_keys) {
+        tracing::warn!("{warning}");
+    }
+    let token = match (authentication.mode, &config.api.token.required) {
+        (AuthMode::Shared | AuthMode::Automatic | AuthMode::Both, Some(_)) => Some("$API_AUTH_TOKEN"),
+        (AuthMode::Shared, None) => None,
+        (AuthMode::Keys | AuthMode::Automatic | AuthMode::Both, _) => has_keys.then_some("$AGENTCAFE_TOKEN"),
     };
     let header = token.map_or_else(String::new, |token| format!(" -H \"x-api-key: {token}\""));
     tracing::info!("try: curl{header} 'http://{reachable}/v1/bootstrap?actorId=Nova'");

@@ -1,6 +1,6 @@
 //! HMAC-SHA256 signatures of requests: the body's in hexadecimal, and those of Standard Webhooks 1.0.
 
-use agentcafe_domain::kernel::Secret;
+use agentcafe_domain::kernel::{Secret, hex};
 use agentcafe_domain::webhooks::signing;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 
 /// `x-agentcafe-signature`: the body's, in hexadecimal.
 pub(crate) fn of_body(secret: &Secret, body: &[u8]) -> String {
-    mac(secret.expose().as_bytes(), &[body]).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(mac(secret.expose().as_bytes(), &[body]))
 }
 
 /// `webhook-signature`: that of id, time and body.

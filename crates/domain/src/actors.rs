@@ -1,12 +1,15 @@
 //! The names of a tenant's actors, so that nobody joins under a name that looks like another's.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use unicode_security::skeleton;
 
 use crate::kernel::{
-    ActorId, CommandContext, CommandError, DomainError, Key, Query, RESERVED_ACTORS, TenantId, record,
+    ActorId, CommandContext, CommandError, DomainError, Key, Query, RESERVED_ACTORS, Record, TenantId, hex,
+    record,
 };
 
 /// The actors of a tenant whose names look the same. More than one only if an earlier version let them in.
@@ -34,9 +37,13 @@ impl ActorName {
     }
 }
 
+/// What the names of the server look like.
+static RESERVED: LazyLock<[String; RESERVED_ACTORS.len()]> =
+    LazyLock::new(|| RESERVED_ACTORS.map(skeleton_hash));
+
 fn skeleton_hash(name: &str) -> String {
     let skeleton: String = skeleton(name).collect();
-    Sha256::digest(skeleton)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(skeleton)[..16])
 }
 
 /// What [`register`] reads.
@@ -56,12 +63,10 @@ pub fn register(
     field: &str,
 ) -> Result<(), CommandError> {
     let name = ActorName::new(tenant_id.clone(), actor_id.clone());
-    if let Some(reserved) =
-        RESERVED_ACTORS.into_iter().find(|reserved| skeleton_hash(reserved) == name.skeleton_hash)
-    {
-        return Err(looks_like(field, reserved).into());
+    if let Some(at) = RESERVED.iter().position(|reserved| *reserved == name.skeleton_hash) {
+        return Err(looks_like(field, RESERVED_ACTORS[at]).into());
     }
-    match ctx.get::<ActorName>(ActorName::key_of(tenant_id, actor_id))? {
+    match ctx.get::<ActorName>(name.key())? {
         None => ctx.put(&name),
         Some(known) if known.actor_ids.contains(actor_id) => {}
         Some(known) => {

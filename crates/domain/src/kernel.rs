@@ -4,6 +4,7 @@ mod actor;
 mod binding;
 mod clock_anchor;
 mod command;
+mod encoding;
 mod error;
 mod event;
 mod external_call;
@@ -32,6 +33,7 @@ pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
     RequestContext, Success, WriteSet,
 };
+pub use encoding::{hex, without_byte_order_mark};
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
 pub(crate) use event::payloads;
 pub use event::{

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
     Authority, Binding, Code, DomainError, EventAuthor, IdPatterns, InvalidId, Key, Owner, RoomId, TenantId,
-    Timestamp, record,
+    Timestamp, hex, record,
 };
 
 pub mod manage;
@@ -113,6 +113,11 @@ impl Kind {
     }
 }
 
+/// What stands between the id of a key and the mark of one of its secrets.
+const CREDENTIAL_SEPARATOR: char = '.';
+/// How much of a secret's hash marks it, in bytes.
+const MARK_BYTES: usize = 6;
+
 /// One secret of a key: only its hash is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -153,6 +158,13 @@ pub struct ApiKey {
     pub created_by: String,
 }
 
+impl KeySecret {
+    /// Whether it counts, if its key does.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
 impl ApiKey {
     /// The record key of a key.
     pub fn key_of(key_id: &str) -> Key {
@@ -172,8 +184,24 @@ impl ApiKey {
     /// Whether the token is one of its secrets, and counts now. Hashes are compared, so that the time it takes says nothing
     /// about a secret.
     pub fn accepts(&self, token: &Token, now: Timestamp) -> bool {
-        let is_live = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
-        self.is_live(now) && self.secrets.iter().filter(is_live).any(|secret| secret.hash == token.hash)
+        let mut live = self.secrets.iter().filter(|secret| secret.is_live(now));
+        self.is_live(now) && live.any(|secret| secret.hash == token.hash)
+    }
+
+    /// The id of what a holder came in with: the key, and which of its secrets.
+    pub fn credential_id(&self, secret: &KeySecret) -> String {
+        format!("{}{CREDENTIAL_SEPARATOR}{}", self.key_id, hex(&secret.hash.as_ref()[..MARK_BYTES]))
+    }
+
+    /// The key's part of the id of a credential.
+    pub fn key_id_of(credential_id: &str) -> &str {
+        credential_id.split(CREDENTIAL_SEPARATOR).next().unwrap_or_default()
+    }
+
+    /// Whether this credential of it counts: it was not rotated away, and the key counts.
+    pub fn is_credential_live(&self, credential_id: &str, now: Timestamp) -> bool {
+        let mut live = self.secrets.iter().filter(|secret| secret.is_live(now));
+        self.is_live(now) && live.any(|secret| self.credential_id(secret) == credential_id)
     }
 
     /// Whether a key reaches no further than this one: a key makes and changes only such keys.
@@ -202,17 +230,20 @@ pub enum Principal {
 pub struct KeyHolder {
     /// The key.
     pub key: ApiKey,
+    /// The id of what it came in with.
+    pub credential_id: Arc<str>,
     binding: Arc<Binding>,
 }
 
-/// The key of another server, as that shows it: without secrets.
-impl TryFrom<ApiKeyView> for KeyHolder {
-    type Error = InvalidId;
-
-    fn try_from(view: ApiKeyView) -> Result<Self, InvalidId> {
+impl KeyHolder {
+    /// The holder of a key of another server, as that shows it: without secrets.
+    ///
+    /// # Errors
+    /// The tenant of the key is no id.
+    pub fn of_view(view: ApiKeyView, credential_id: &str) -> Result<Self, InvalidId> {
         let is_any = view.tenant_id == ApiKeyView::ANY_TENANT;
         let tenant_id = if is_any { None } else { Some(TenantId::stored(&view.tenant_id)?) };
-        Ok(Self::from(ApiKey {
+        let key = ApiKey {
             key_id: view.key_id,
             name: view.name,
             tenant_id,
@@ -224,12 +255,12 @@ impl TryFrom<ApiKeyView> for KeyHolder {
             disabled_at: view.disabled_at,
             created_at: view.created_at,
             created_by: view.created_by,
-        }))
+        };
+        Ok(Self::new(key, credential_id))
     }
-}
 
-impl From<ApiKey> for KeyHolder {
-    fn from(key: ApiKey) -> Self {
+    /// The holder of a key who came in with this credential.
+    pub fn new(key: ApiKey, credential_id: &str) -> Self {
         let binding = Arc::new(Binding {
             key_id: Arc::from(key.key_id.as_str()),
             tenant: key.tenant_id.clone(),
@@ -237,7 +268,7 @@ impl From<ApiKey> for KeyHolder {
             rooms: key.rooms.clone(),
             authority: authority(&key),
         });
-        Self { key, binding }
+        Self { key, credential_id: credential_id.into(), binding }
     }
 }
 
@@ -268,6 +299,14 @@ impl Principal {
         match self {
             Self::Shared => None,
             Self::Key(holder) => Some(&holder.binding),
+        }
+    }
+
+    /// The id of what the caller came in with; none without a key.
+    pub fn credential_id(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Shared => None,
+            Self::Key(holder) => Some(&holder.credential_id),
         }
     }
 

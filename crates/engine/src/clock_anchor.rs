@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::NoteClockAnchor;
+use agentcafe_domain::kernel::{ClockAnchor, NoteClockAnchor};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::Engine;
@@ -14,7 +14,10 @@ const MIN_CHANGE_MS: i64 = 1_000;
 
 /// Stores the anchor of this node's clock whenever it has changed, until the engine stops.
 pub async fn run(engine: Arc<Engine>) {
-    let mut stored: Option<i64> = None;
+    let Some(boot_id) = engine.clock.boot_id() else { return };
+    // If it cannot be read, it is stored again.
+    let found = engine.store.get::<ClockAnchor>(ClockAnchor::key_of(boot_id)).await.ok().flatten();
+    let mut stored = found.map(|anchor| anchor.offset_ms);
     let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while engine.stopping.run_until_cancelled(ticks.tick()).await.is_some() {

@@ -7,6 +7,7 @@ mod fanout;
 mod follow;
 mod log_position;
 mod log_stream;
+mod open_keys;
 mod query;
 mod recent_events;
 
@@ -14,5 +15,6 @@ pub use fanout::{Fanout, FrameEncoder, Frames};
 pub use follow::{Follower, Log, PageFuture};
 pub use log_position::{LastEventId, LogPosition, ReaderPosition, ResetReason};
 pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
+pub use open_keys::{OpenKey, OpenKeys};
 pub use query::{EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

@@ -18,7 +18,7 @@ use tower::Service;
 
 use crate::client_address::client_address;
 use crate::error::ApiError;
-use crate::middleware::{Middleware, RouteTraits};
+use crate::middleware::{Middleware, RouteAccess, RouteTraits};
 use crate::observe::RequestContext;
 use crate::query;
 use crate::rate_limit::RateLimiter;
@@ -80,8 +80,7 @@ pub fn may_observe(extensions: &Extensions) -> bool {
     caller.is_some_and(|caller| caller.check(&[Scope::Observe]).is_ok())
 }
 
-/// Lets a request pass if its route is public or its credentials are valid, and adds its [`Principal`] to it. Also a public route
-/// shows more to a caller whose credentials are valid.
+/// Lets a request pass if its route is for everybody or its credentials are valid, and adds its [`Principal`] to it.
 #[derive(Clone)]
 pub(crate) struct Authenticate<S> {
     pub(crate) inner: S,
@@ -105,7 +104,17 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let context = request.extensions().get::<RequestContext>();
         let route = context.map_or(RouteTraits::UNMATCHED, |context| context.route);
+        if route.access == RouteAccess::Everybody {
+            return Either::Left(self.inner.call(request));
+        }
         let credentials = self.middleware.credentials(&request, route);
+        if route.access == RouteAccess::Observers && matches!(credentials, Credentials::Missing) {
+            // Health checks do not wait for the store.
+            if self.middleware.authenticator.is_open() {
+                request.extensions_mut().insert(Principal::Shared);
+            }
+            return Either::Left(self.inner.call(request));
+        }
         let mut authentication = Arc::clone(&self.middleware.authenticator).authenticate(credentials);
         // Most callers are known: they cost no future of their own.
         let known = match (&mut authentication).now_or_never() {
@@ -129,7 +138,7 @@ where
                     request.extensions_mut().insert(principal);
                     inner.call(request).await
                 }
-                Err(_) if route.is_public => inner.call(request).await,
+                Err(_) if route.access == RouteAccess::Observers => inner.call(request).await,
                 Err(error) if error.error.code == Code::Unauthorized => {
                     let auth = json!({ "header": API_KEY, "query": middleware.token_param });
                     let client = client_address(&request, &middleware.trusted_proxies);
@@ -151,7 +160,7 @@ impl Middleware {
         // An API key in a URL would be in logs and histories: it does not count there.
         let shared = || in_query(&self.token_param).filter(|token| ApiKeyToken::parse(token).is_none());
         let token = header_token(request.headers()).or_else(shared);
-        let opens_stream = route.takes_tickets && request.method() == Method::GET;
+        let opens_stream = route.access == RouteAccess::Tickets && request.method() == Method::GET;
         let ticket = || in_query(TICKET_PARAM).filter(|_| opens_stream);
         match (token, ticket) {
             (Some(token), _) => Credentials::Token(token),

@@ -30,7 +30,7 @@ pub use browser_policy::BrowserPolicy;
 pub use error::ApiError;
 pub use frames::StreamProtocol;
 pub use metrics::HttpMetrics;
-pub use middleware::{Middleware, RouteTraits};
+pub use middleware::{Middleware, RouteAccess, RouteTraits};
 pub use observe::{is_from_foreign_page, request_id};
 pub use rate_limit::{RateLimiter, SharedCounters};
 pub use serve::serve;

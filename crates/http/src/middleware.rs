@@ -20,6 +20,19 @@ use crate::metrics::HttpMetrics;
 use crate::observe::Observe;
 use crate::rate_limit::{LimitRate, RateLimiter};
 
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteAccess {
+    /// Everybody. Credentials are not looked at, so that nothing is waited for.
+    Everybody,
+    /// Everybody, and callers who may observe are shown more.
+    Observers,
+    /// Callers with a key or the token.
+    Callers,
+    /// Callers with a key, the token, or a ticket for a stream.
+    Tickets,
+}
+
 /// How the middleware treats a route.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteTraits {
@@ -27,23 +40,16 @@ pub struct RouteTraits {
     pub template: &'static str,
     /// Whether its requests count against the rate limit.
     pub is_limited: bool,
-    /// Whether it needs no token.
-    pub is_public: bool,
-    /// Whether it is a stream that a ticket opens.
-    pub takes_tickets: bool,
+    /// Who may call it.
+    pub access: RouteAccess,
     /// Whether its requests stay open: a stream or a long poll, whose duration is not measured.
     pub stays_open: bool,
 }
 
 impl RouteTraits {
     /// The traits of a path that no route matches.
-    pub(crate) const UNMATCHED: Self = Self {
-        template: "unmatched",
-        is_limited: true,
-        is_public: false,
-        takes_tickets: false,
-        stays_open: false,
-    };
+    pub(crate) const UNMATCHED: Self =
+        Self { template: "unmatched", is_limited: true, access: RouteAccess::Callers, stays_open: false };
 }
 
 /// What the middleware of a server works with.

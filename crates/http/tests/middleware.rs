@@ -10,7 +10,7 @@ use agentcafe_domain::kernel::{Clock, Code, DomainError, Timestamp};
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::{
     Authenticator, BrowserPolicy, CallerFuture, Credentials, HttpMetrics, Middleware, RateLimiter,
-    RouteTraits, Token, answer,
+    RouteAccess, RouteTraits, Token, answer,
 };
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -45,8 +45,8 @@ impl Clock for ManualTime {
 
 fn traits(path: &str) -> Option<RouteTraits> {
     let template = ["/panic", "/small", "/large", "/stream"].into_iter().find(|known| *known == path)?;
-    let is_public = template != "/small";
-    Some(RouteTraits { template, is_limited: true, is_public, takes_tickets: false, stays_open: false })
+    let access = if template == "/small" { RouteAccess::Callers } else { RouteAccess::Everybody };
+    Some(RouteTraits { template, is_limited: true, access, stays_open: false })
 }
 
 /// Lets callers in with the shared token.

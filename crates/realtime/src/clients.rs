@@ -10,6 +10,7 @@ use agentcafe_domain::kernel::{Clock, Code, DomainError, IdSource, OperationErro
 use agentcafe_domain::keys::tickets::{KeyIdentity, StreamUrl};
 use agentcafe_domain::keys::token::{SecretHash, Token as KeyToken};
 use agentcafe_domain::keys::{KeyHolder, Principal};
+use agentcafe_eventlog::OpenKeys;
 use agentcafe_http::{Authenticator, CallerFuture, Credentials, Token};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -18,8 +19,6 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::open_keys::OpenKeys;
 
 const OWN_KEY: &str = "/v1/keys/self";
 const LIVE_KEYS: &str = "/v1/keys/live";
@@ -66,7 +65,7 @@ struct KnownToken {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LiveKeys {
-    live_key_ids: Vec<String>,
+    live_credential_ids: Vec<String>,
 }
 
 impl Clients {
@@ -171,13 +170,15 @@ impl Clients {
 
     async fn ask_about_open_keys(&self) -> Result<(), RequestError> {
         for ids in self.open_keys.ids().chunks(KEYS_PER_REQUEST) {
-            let query = vec![("keyIds", ids.join(","))];
+            let query = vec![("credentialIds", ids.join(","))];
             let mut answer = within_timeout(self.api.get_json(LIVE_KEYS, &query)).await?;
             let live: LiveKeys = serde_json::from_value(answer["data"].take())
                 .map_err(|error| RequestError::Unavailable(error.to_string()))?;
-            let ended: Vec<_> = ids.iter().filter(|id| !live.live_key_ids.contains(id)).cloned().collect();
+            let ended: Vec<_> =
+                ids.iter().filter(|id| !live.live_credential_ids.contains(id)).cloned().collect();
             if !ended.is_empty() {
-                self.known.lock().retain(|(_, key_id), _| !ended.contains(key_id));
+                let counts = |holder: &Arc<KeyHolder>| !ended.iter().any(|id| **id == *holder.credential_id);
+                self.known.lock().retain(|_, known| known.holder.as_ref().is_none_or(counts));
                 self.open_keys.end(&ended, Code::Unauthorized);
             }
         }
@@ -210,7 +211,8 @@ impl Authenticator for Clients {
 fn identity(mut answer: Value) -> Result<Option<KeyHolder>, OperationError> {
     let unreadable = || OperationError::unavailable("the API's answer about the key cannot be read");
     let identity: KeyIdentity = serde_json::from_value(answer["data"].take()).map_err(|_| unreadable())?;
-    identity.key.map(KeyHolder::try_from).transpose().map_err(|_| unreadable())
+    let Some((key, credential_id)) = identity.key.zip(identity.credential_id) else { return Ok(None) };
+    KeyHolder::of_view(key, &credential_id).map(Some).map_err(|_| unreadable())
 }
 
 async fn within_timeout<T>(answer: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {

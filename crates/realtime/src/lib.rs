@@ -5,7 +5,6 @@
 mod api_history;
 mod clients;
 mod log_mirror;
-mod open_keys;
 mod replay_store;
 mod room;
 mod room_cache;

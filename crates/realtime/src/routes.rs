@@ -7,7 +7,7 @@ use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_eventlog::{LastEventId, LogStream};
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
-    ApiError, RouteTraits, StreamProtocol, answer, may_observe, observe, query, request_id, sse,
+    ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, may_observe, observe, query, request_id, sse,
     stream as event_stream,
 };
 use agentcafe_redis::RedisUse;
@@ -49,8 +49,12 @@ fn traits(path: &str) -> Option<RouteTraits> {
     Some(RouteTraits {
         template,
         is_limited: false,
-        is_public: [HEALTH, LIVE, READY].contains(&template),
-        takes_tickets: [STREAM, SOCKET].contains(&template),
+        access: match template {
+            LIVE => RouteAccess::Everybody,
+            HEALTH | READY => RouteAccess::Observers,
+            STREAM | SOCKET => RouteAccess::Tickets,
+            _ => RouteAccess::Callers,
+        },
         stays_open: [STREAM, SOCKET].contains(&template),
     })
 }

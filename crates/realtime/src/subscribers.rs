@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use agentcafe_domain::kernel::Code;
-use agentcafe_eventlog::{EventFilter, LogPosition, ReaderPosition, ResetReason, Subscriber};
+use agentcafe_eventlog::{EventFilter, LogPosition, OpenKey, ReaderPosition, ResetReason, Subscriber};
 use parking_lot::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::log_mirror::LogMirror;
-use crate::open_keys::StreamKey;
 use crate::room_cache::RoomKey;
 
 /// The number of clients of each room.
@@ -26,7 +25,7 @@ pub(crate) struct RoomSubscriber {
     /// The cursor of a client that connected before the log was received, until it is checked.
     unchecked: Option<ReaderPosition>,
     /// The API key that it came in with.
-    key: StreamKey,
+    key: OpenKey,
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
 }
@@ -64,7 +63,7 @@ impl RoomSubscribers {
         room: RoomKey,
         mirror: Arc<LogMirror>,
         unchecked: Option<ReaderPosition>,
-        key: StreamKey,
+        key: OpenKey,
         permit: OwnedSemaphorePermit,
     ) -> RoomSubscriber {
         *self.rooms.lock().entry(room.clone()).or_insert(0) += 1;

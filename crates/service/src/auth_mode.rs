@@ -18,12 +18,6 @@ impl AuthMode {
     /// The names of the modes that can be set.
     pub const NAMES: [(&str, Self); 3] =
         [("shared", Self::Shared), ("both", Self::Both), ("keys", Self::Keys)];
-
-    /// Its name, for people.
-    pub fn description(self) -> &'static str {
-        let named = Self::NAMES.iter().find(|(_, mode)| *mode == self);
-        named.map_or("shared, or both once there is an API key", |(name, _)| name)
-    }
 }
 
 /// How callers authenticate.
@@ -33,4 +27,32 @@ pub struct Authentication {
     pub mode: AuthMode,
     /// The shared token; none: without API keys, everybody is let in.
     pub shared_token: Option<String>,
+}
+
+impl Authentication {
+    /// Who is let in, for people. `has_keys`: whether there is any API key.
+    pub fn description(&self, has_keys: bool) -> &'static str {
+        match (self.mode, &self.shared_token) {
+            (AuthMode::Keys, _) => "keys",
+            (AuthMode::Shared, Some(_)) => "shared",
+            (AuthMode::Automatic | AuthMode::Both, Some(_)) if has_keys => "both",
+            (AuthMode::Automatic | AuthMode::Both, Some(_)) => "shared, and both once there is an API key",
+            (AuthMode::Automatic | AuthMode::Both, None) if has_keys => "keys",
+            (AuthMode::Automatic | AuthMode::Both, None) => "open until there is an API key",
+            (AuthMode::Shared, None) => "open",
+        }
+    }
+
+    /// What an operator has probably not meant. `has_keys`: whether there is any API key.
+    pub fn warning(&self, has_keys: bool) -> Option<&'static str> {
+        match (self.mode, &self.shared_token) {
+            (AuthMode::Keys, _) if !has_keys => Some(
+                "AUTH_MODE=keys, and there is no API key: nobody is let in; make one with agentcafe keys add --kind admin",
+            ),
+            (AuthMode::Shared, None) if has_keys => Some(
+                "AUTH_MODE=shared without API_AUTH_TOKEN: everybody is let in, and the API keys do not count",
+            ),
+            _ => None,
+        }
+    }
 }

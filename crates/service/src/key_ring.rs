@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{OperationError, Record, RecordQuery, Timestamp};
-use agentcafe_domain::keys::token::Token;
+use agentcafe_domain::keys::token::{SecretHash, Token};
 use agentcafe_domain::keys::{ApiKey, KeyHolder, KeyUse};
 use agentcafe_store::Store;
 use parking_lot::Mutex;
@@ -26,11 +26,33 @@ pub(crate) struct KeyRing {
 #[derive(Default)]
 struct KnownKeys {
     version: u64,
-    keys: HashMap<String, Arc<KeyHolder>>,
+    keys: HashMap<String, Arc<KnownKey>>,
     /// Whether there is any key at all.
     any: Option<bool>,
     /// When keys were used, unless that is stored already.
     uses: HashMap<String, Timestamp>,
+}
+
+/// A key, and who comes in with each of its secrets.
+pub(crate) struct KnownKey {
+    pub(crate) key: ApiKey,
+    holders: Vec<(SecretHash, Arc<KeyHolder>)>,
+}
+
+impl From<ApiKey> for KnownKey {
+    fn from(key: ApiKey) -> Self {
+        let holder = |secret| Arc::new(KeyHolder::new(key.clone(), &key.credential_id(secret)));
+        let holders = key.secrets.iter().map(|secret| (secret.hash, holder(secret))).collect();
+        Self { key, holders }
+    }
+}
+
+impl KnownKey {
+    /// Who comes in with a credential; none if the key has no such secret.
+    pub(crate) fn holder(&self, credential_id: &str) -> Option<Arc<KeyHolder>> {
+        let mut holders = self.holders.iter().map(|(_, holder)| holder);
+        holders.find(|holder| *holder.credential_id == *credential_id).cloned()
+    }
 }
 
 impl KeyRing {
@@ -61,7 +83,10 @@ impl KeyRing {
         token: &Token,
         now: Timestamp,
     ) -> Result<Option<Arc<KeyHolder>>, OperationError> {
-        let holder = self.get(&token.key_id).await?.filter(|holder| holder.key.accepts(token, now));
+        let known = self.get(&token.key_id).await?.filter(|known| known.key.accepts(token, now));
+        let holder = known.and_then(|known| {
+            known.holders.iter().find(|(hash, _)| *hash == token.hash).map(|(_, holder)| Arc::clone(holder))
+        });
         let Some(holder) = holder else { return Ok(None) };
         let minute = Timestamp::from_millis(now.as_millis() / USE_PRECISION_MS * USE_PRECISION_MS);
         self.known.lock().uses.insert(holder.key.key_id.clone(), minute);
@@ -72,13 +97,13 @@ impl KeyRing {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<KeyHolder>>, OperationError> {
+    pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<KnownKey>>, OperationError> {
         if let Some(key) = self.current(|known| known.keys.get(key_id).cloned()) {
             return Ok(Some(key));
         }
         let version = *self.version.borrow();
         let Some(key) = self.store.get::<ApiKey>(ApiKey::key_of(key_id)).await? else { return Ok(None) };
-        let key: Arc<KeyHolder> = Arc::new(key.into());
+        let key: Arc<KnownKey> = Arc::new(key.into());
         self.current(|known| {
             if known.version == version {
                 if known.keys.len() >= MAX_KEYS {

@@ -49,24 +49,27 @@ parameters! {
 pub struct GetOwnKey;
 
 parameters! {
-    /// Reads which of these keys count: a server of streams ends those of the others.
+    /// Reads which of these credentials count: a server of streams ends those of the others.
     FilterLiveKeys(fields) {
-        ids: Vec<String> = fields.names(KEY_IDS),
+        ids: Vec<String> = fields.names(CREDENTIAL_IDS),
         tenant: Option<TenantId> = fields.tenant(TENANT_FILTER)?,
     }
 }
 
-const KEY_IDS: Field =
-    Field::new("keyIds", "The ids of keys, separated by commas; at most 500.", "0x914KZelJ4jG");
-/// The most keys of a request: each is looked up in memory, or in the store.
-const MAX_KEY_IDS: usize = 500;
+const CREDENTIAL_IDS: Field = Field::new(
+    "credentialIds",
+    "The credentialId of each, as GET /v1/keys/self has it, separated by commas; at most 500.",
+    "0x914KZelJ4jG.8f434346648f",
+);
+/// The most credentials of a request: the key of each is looked up in memory, or in the store.
+const MAX_CREDENTIALS: usize = 500;
 
-/// The ids of keys that count.
+/// The credentials that count.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveKeys {
-    /// Those of the request that are neither revoked nor expired.
-    live_key_ids: Vec<String>,
+    /// Those of the request that are neither revoked, nor expired, nor rotated away.
+    live_credential_ids: Vec<String>,
 }
 
 /// One key.
@@ -124,9 +127,9 @@ impl Operation for GetOwnKey {
     const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<KeyIdentity, OperationError> {
-        let Principal::Key(holder) = &call.caller.principal else { return Ok(KeyIdentity { key: None }) };
+        let Principal::Key(holder) = &call.caller.principal else { return Ok(KeyIdentity::default()) };
         let mut views = call.service.key_views(std::slice::from_ref(&holder.key)).await?;
-        Ok(KeyIdentity { key: views.pop() })
+        Ok(KeyIdentity { key: views.pop(), credential_id: Some(holder.credential_id.to_string()) })
     }
 }
 
@@ -136,21 +139,19 @@ impl Operation for FilterLiveKeys {
     const SCOPES: &'static [Scope] = &[Scope::Follow];
 
     async fn run(self, call: &Call<'_>) -> Result<LiveKeys, OperationError> {
-        if self.ids.len() > MAX_KEY_IDS {
-            return Err(KEY_IDS.must_be(&format!("at most {MAX_KEY_IDS} ids")).into());
+        if self.ids.len() > MAX_CREDENTIALS {
+            return Err(CREDENTIAL_IDS.must_be(&format!("at most {MAX_CREDENTIALS} ids")).into());
         }
-        let (service, now) = (call.service, call.service.engine.now());
-        let mut live_key_ids = Vec::new();
+        let mut live_credential_ids = Vec::new();
         for id in self.ids {
-            let holder = service.keys.get(&id).await?;
             let of_tenant = |key: &ApiKey| {
                 self.tenant.is_none() || key.tenant_id.is_none() || key.tenant_id == self.tenant
             };
-            if holder.is_some_and(|holder| holder.key.is_live(now) && of_tenant(&holder.key)) {
-                live_key_ids.push(id);
+            if call.service.live_key(&id).await?.is_some_and(|known| of_tenant(&known.key)) {
+                live_credential_ids.push(id);
             }
         }
-        Ok(LiveKeys { live_key_ids })
+        Ok(LiveKeys { live_credential_ids })
     }
 }
 

@@ -7,7 +7,6 @@ mod auth_mode;
 pub mod caller;
 mod key_ring;
 mod newest_events;
-mod open_by_key;
 pub mod operation;
 mod paging;
 mod read_access;

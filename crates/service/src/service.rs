@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
     TENANT_FILTER, Timestamp,
 };
 use agentcafe_engine::{Engine, Executed, SubmittedCommand};
-use agentcafe_eventlog::StreamHub;
+use agentcafe_eventlog::{OpenKeys, StreamHub};
 use agentcafe_store::{Origin, Store};
 use serde_json::Map;
 use tokio::sync::{Mutex, Semaphore};
@@ -17,7 +17,6 @@ use uuid::Uuid;
 use crate::auth_mode::Authentication;
 use crate::caller::Caller;
 use crate::key_ring::KeyRing;
-use crate::open_by_key::OpenByKey;
 use crate::operation::{Call, Input, KeyScope, Operation, Prepared};
 
 /// Settings that operations use or show.
@@ -46,7 +45,7 @@ pub struct Service {
     /// One permit per open stream.
     pub(crate) streams: Arc<Semaphore>,
     /// The streams and waiting polls of each API key.
-    pub(crate) open_by_key: Arc<OpenByKey>,
+    pub(crate) open_keys: Arc<OpenKeys>,
     /// Held while the store is probed for writing, so that probes do not pile up in the queue of commands.
     pub(crate) probing: Mutex<()>,
     pub(crate) started_at: Timestamp,
@@ -57,7 +56,7 @@ impl Service {
     pub fn new(engine: Arc<Engine>, settings: ServiceSettings) -> Self {
         Self {
             streams: Arc::new(Semaphore::new(settings.max_streams)),
-            open_by_key: Arc::new(OpenByKey::new(settings.max_open_per_key)),
+            open_keys: Arc::new(OpenKeys::new(settings.max_open_per_key)),
             probing: Mutex::default(),
             started_at: engine.now(),
             keys: KeyRing::new(Arc::clone(&engine.store)),

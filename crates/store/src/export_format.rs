@@ -3,7 +3,9 @@
 //! Events and replies are the stored bytes. Traces are not exported, nor are the tables in
 //! [`NOT_EXPORTED`](agentcafe_domain::record_kinds::NOT_EXPORTED).
 
-use agentcafe_domain::kernel::{CorrelationId, Hash, Heads, Reply, RoomId, Sequence, TenantId, Timestamp};
+use agentcafe_domain::kernel::{
+    CorrelationId, Hash, Heads, Reply, RoomId, Sequence, TenantId, Timestamp, hex,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -182,6 +184,6 @@ impl Digest {
     }
 
     pub(crate) fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(self.0.finalize())
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 use agentcafe_domain::actors::ActorName;
 use agentcafe_domain::kernel::{
     Cell, ClockAnchor, FollowerCursor, Heads, Lease, Record, Sequence, StoredEvent, StoredRecord, Table,
-    Timestamp,
+    Timestamp, without_byte_order_mark,
 };
 use agentcafe_domain::record_kinds::{self, RecordKind};
 
@@ -61,7 +61,6 @@ impl From<StorageError> for ImportError {
 /// The most rows that are written at once, and about how many bytes.
 const ROWS_AT_ONCE: usize = 500;
 const BYTES_AT_ONCE: usize = 4 << 20;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The tables that a server has rows in before it is first used: the cursors of its followers, at the start of the log, its
 /// leases, and what its time is. An import replaces them.
 const REPLACED_TABLES: [&Table; 3] = [FollowerCursor::TABLE, Lease::TABLE, ClockAnchor::TABLE];
@@ -290,7 +289,7 @@ impl<R: BufRead> Lines<R> {
 
     fn header(&mut self) -> Result<Header, ImportError> {
         let Some(line) = self.next()? else { return Err(ImportError::CutOff(0)) };
-        let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
+        let line = without_byte_order_mark(line);
         #[derive(serde::Deserialize)]
         struct Named {
             format: String,

@@ -1,5 +1,6 @@
 //! The schema's steps and how far a database has come. A step is applied once, and never edited after its release.
 
+use agentcafe_domain::kernel::hex;
 use sha2::{Digest, Sha256};
 
 /// A step: its name, and the SQL that it runs.
@@ -25,7 +26,7 @@ pub enum MayChange {
 
 /// What identifies the content of a step.
 pub(crate) fn checksum(sql: &str) -> String {
-    Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(sql))
 }
 
 /// The steps that a database lacks. `applied` are the names and checksums of those it has, in order.

@@ -134,7 +134,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("PATCH /v1/keys/{keyId}", "admin", "", r#"{"name":"a name"}"#),
     row("POST /v1/keys/{keyId}/rotate", "admin", "", "{}"),
     row("GET /v1/keys/self", "-", "", "{}"),
-    row("GET /v1/keys/live", "follow", "", r#"{"keyIds":"unknown"}"#),
+    row("GET /v1/keys/live", "follow", "", r#"{"credentialIds":"unknown"}"#),
     row("POST /v1/tickets", "listen", "", r#"{"path":"/v1/streams/market-events","query":{}}"#),
     row("POST /v1/tickets/redeem", "follow", "", r#"{"ticket":"unknown","path":"/v1/streams/market-events","query":{}}"#),
     row("DELETE /v1/keys/{keyId}", "admin", "", "{}"),

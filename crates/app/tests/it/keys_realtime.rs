@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Launch, Method, Redis, SHARED_TOKEN, Server, Silence, eventually, json};
+use agentcafe_testkit::{
+    Client, Key, Launch, Method, Redis, SHARED_TOKEN, Server, Silence, eventually, json,
+};
 
 use tokio::time::timeout;
 
@@ -99,6 +101,20 @@ async fn realtime_takes_tickets_of_the_api() {
 /// Although nothing happens in the room.
 #[tokio::test]
 async fn realtime_ends_streams_of_a_revoked_key_within_five_seconds() {
+    assert_ends_streams(async |root, key| revoke(root, &key.id).await).await;
+}
+
+/// The same for a secret that is rotated away.
+#[tokio::test]
+async fn realtime_ends_streams_of_a_rotated_secret() {
+    assert_ends_streams(async |root, key| {
+        let rotated = root.act(&format!("/v1/keys/{}/rotate", key.id), json!({ "graceSeconds": 0 })).await;
+        assert_eq!(rotated.status, 200, "{}", rotated.text);
+    })
+    .await;
+}
+
+async fn assert_ends_streams(end: impl AsyncFnOnce(&Client, &Key)) {
     let (api, root, service) = api().await;
     let realtime = launch_with_key(&api, &service).start().await;
     let (first, second) =
@@ -107,7 +123,7 @@ async fn realtime_ends_streams_of_a_revoked_key_within_five_seconds() {
     let mut stream = client(&first.token).stream(STREAM).await;
     let mut other = client(&second.token).stream(STREAM).await;
     let _ = (read_until_ready(&mut stream).await, read_until_ready(&mut other).await);
-    revoke(&root, &first.id).await;
+    end(&root, &first).await;
     let mut last = String::new();
     let ending = async {
         loop {

@@ -76,24 +76,26 @@ async fn ticket_opens_a_websocket() {
     }
 }
 
-/// The stream of a ticket ends with its key, as any other; so does what a ticket would open.
-#[tokio::test]
-async fn ticket_is_worth_nothing_once_its_key_is_revoked() {
+/// What a holder of an ended key or secret has open ends: its streams, sockets and polls, with tickets and without; so does what a
+/// ticket would open. Kind: a secret in wrong hands outlives what its owner did about it.
+async fn assert_ends_everything(end: impl AsyncFnOnce(&Client, &Key)) {
     let (server, root, listener) = cafe_with_listener().await;
-    let browser = server.client();
-    let path = async || format!("{STREAM}?ticket={}", ticket(&listener.client, STREAM, json!({})).await);
+    let (browser, key) = (server.client(), &listener.client);
+    let path = async || format!("{STREAM}?ticket={}", ticket(key, STREAM, json!({})).await);
     let (mut stream, unused) = (browser.stream(&path().await).await, path().await);
-    let socket_ticket = ticket(&listener.client, "/v1/ws", json!({})).await;
+    let mut own = key.stream(STREAM).await;
+    let socket_ticket = ticket(key, "/v1/ws", json!({})).await;
     let mut socket =
         Socket::open(server.address(), &format!("/v1/ws?ticket={socket_ticket}"), &[]).await.unwrap();
-    let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", listener.id)).key("revoke");
-    assert_eq!(revoke.send().await.status, 200);
-    let end = loop {
-        if let Err(end) = stream.next_within(REVOKED).await {
-            break end;
-        }
-    };
-    assert_eq!(end, Silence::Ended);
+    end(&root, &listener).await;
+    for stream in [&mut stream, &mut own] {
+        let end = loop {
+            if let Err(end) = stream.next_within(REVOKED).await {
+                break end;
+            }
+        };
+        assert_eq!(end, Silence::Ended);
+    }
     let closed = loop {
         if let Err(end) = socket.try_next().await {
             break end;
@@ -101,6 +103,27 @@ async fn ticket_is_worth_nothing_once_its_key_is_revoked() {
     };
     assert_eq!(closed, End::Closed(Some(1008)));
     assert_eq!(status(&browser, Method::GET, &unused).await, 401);
+}
+
+#[tokio::test]
+async fn ticket_is_worth_nothing_once_its_key_is_revoked() {
+    assert_ends_everything(async |root, key| {
+        let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", key.id)).key("revoke");
+        assert_eq!(revoke.send().await.status, 200);
+    })
+    .await;
+}
+
+/// The new secret opens streams meanwhile.
+#[tokio::test]
+async fn ticket_is_worth_nothing_once_its_secret_is_rotated_away() {
+    assert_ends_everything(async |root, key| {
+        let path = format!("/v1/keys/{}/rotate", key.id);
+        let rotated = root.act(&path, json!({ "graceSeconds": 0 })).await;
+        let renewed = key.client.clone().with_token(rotated.data()["token"].as_str().unwrap());
+        assert_eq!(renewed.stream(STREAM).await.next().await.event, "ready");
+    })
+    .await;
 }
 
 /// Neither the log, nor a replay, nor the trace shows a ticket.
@@ -155,7 +178,7 @@ async fn own_key_is_shown_to_every_caller() {
     assert_eq!((&key["keyId"], &key["tenantId"]), (&json!(listener.id), &json!("default")));
     assert_eq!((&key["rooms"], &key["scopes"]), (&json!(["main"]), &json!(["listen"])));
     assert!(!own.text.contains(&listener.token[20..]), "{}", own.text);
-    assert_eq!(root.get("/v1/keys/self").await.data(), &json!({ "key": null }));
+    assert_eq!(root.get("/v1/keys/self").await.data(), &json!({ "key": null, "credentialId": null }));
 }
 
 #[tokio::test]
@@ -163,13 +186,25 @@ async fn live_keys_are_those_of_the_callers_tenant() {
     let (_server, root, listener) = cafe_with_listener().await;
     let service = root.make_key(json!({ "kind": "service" })).await;
     let foreign = root.make_key(json!({ "kind": "viewer", "tenantId": "acme" })).await;
-    let revoked = root.make_key(json!({ "kind": "viewer" })).await;
-    let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", revoked.id)).key("revoke");
+    let ended = root.make_key(json!({ "kind": "viewer" })).await;
+    let credential = async |key: &Key| {
+        let own = key.client.get("/v1/keys/self").await;
+        own.data()["credentialId"].as_str().unwrap().to_owned()
+    };
+    let [own, other, rotated, revoked] = [
+        credential(&listener).await,
+        credential(&foreign).await,
+        credential(&service).await,
+        credential(&ended).await,
+    ];
+    let revoke = root.request(Method::DELETE, &format!("/v1/keys/{}", ended.id)).key("revoke");
     assert_eq!(revoke.send().await.status, 200);
-    let ids = [&listener.id, &foreign.id, &revoked.id].map(String::as_str).join(",");
-    let path = format!("/v1/keys/live?keyIds={ids},nobody");
-    assert_eq!(service.client.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id] }));
-    assert_eq!(root.get(&path).await.data(), &json!({ "liveKeyIds": [listener.id, foreign.id] }));
+    let renewed = root.act(&format!("/v1/keys/{}/rotate", service.id), json!({ "graceSeconds": 0 })).await;
+    let service = service.client.with_token(renewed.data()["token"].as_str().unwrap());
+    let path =
+        format!("/v1/keys/live?credentialIds={own},{other},{rotated},{revoked},nobody,{}", listener.id);
+    assert_eq!(service.get(&path).await.data(), &json!({ "liveCredentialIds": [own] }));
+    assert_eq!(root.get(&path).await.data(), &json!({ "liveCredentialIds": [own, other] }));
     assert_eq!(listener.client.get(&path).await.error(403, "ERR_FORBIDDEN")["scope"], "follow");
 }
 

@@ -137,9 +137,8 @@ impl ApiKeyView {
     /// The view of a key.
     pub fn of(key: &ApiKey, last_used: Option<&KeyUse>, now: Timestamp) -> Self {
         let key = key.clone();
-        let counts = |secret: &&KeySecret| secret.expires_at.is_none_or(|end| now < end);
         Self {
-            secrets: key.secrets.iter().filter(counts).count(),
+            secrets: key.secrets.iter().filter(|secret| secret.is_live(now)).count(),
             tenant_id: key
                 .tenant_id
                 .map_or_else(|| Self::ANY_TENANT.to_owned(), |tenant| tenant.as_str().to_owned()),

@@ -12,7 +12,7 @@ use super::token::{RANDOM_BYTES, random_text};
 use super::{ApiKey, Principal};
 use crate::kernel::{
     Code, Command, CommandContext, CommandError, Comparison, CorrelationId, DomainError, Field, Fields, Key,
-    Query, Record, RecordQuery, Reply, Secret, Success, TenantId, Timestamp, record,
+    Query, Record, RecordQuery, Reply, Secret, Success, TenantId, Timestamp, hex, record,
 };
 
 /// The paths of the streams that a ticket opens: those of the API, and those of the realtime service.
@@ -72,8 +72,8 @@ fn parameters(members: Map<String, Value>) -> Result<QueryParameters, DomainErro
 pub struct Ticket {
     /// The hash of its text, in hexadecimal.
     pub ticket_hash: String,
-    /// The key of its owner; none for the shared token, and where no key is needed.
-    pub key_id: Option<String>,
+    /// What its owner came in with; none for the shared token, and where no key is needed.
+    pub credential_id: Option<String>,
     /// What it opens.
     pub opens: StreamUrl,
     /// Until when.
@@ -92,7 +92,7 @@ pub fn ticket_key(ticket: &str) -> Key {
 }
 
 fn hash(ticket: &str) -> String {
-    Sha256::digest(ticket).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(ticket))
 }
 
 /// The answer to [`IssueTicket`].
@@ -109,7 +109,7 @@ pub struct IssueTicketResponse {
 /// Issues a ticket.
 pub struct IssueTicket {
     opens: Result<StreamUrl, DomainError>,
-    key_id: Option<String>,
+    credential_id: Option<String>,
     ticket: Secret,
 }
 
@@ -118,7 +118,7 @@ impl IssueTicket {
     pub fn read(fields: &Fields, owner: &Principal, random: &[u8; RANDOM_BYTES]) -> Self {
         Self {
             opens: StreamUrl::read(fields),
-            key_id: owner.binding().map(|binding| binding.key_id.to_string()),
+            credential_id: owner.credential_id().map(ToString::to_string),
             ticket: Secret::new(format!("{PREFIX}{}", random_text(random))),
         }
     }
@@ -132,7 +132,8 @@ impl Command for IssueTicket {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let (opens, expires_at) = (self.opens.clone()?, ctx.now.plus_ms(VALID_MS));
         let ticket_hash = hash(self.ticket.expose());
-        ctx.put(&Ticket { ticket_hash, key_id: self.key_id.clone(), opens, expires_at });
+        let credential_id = self.credential_id.clone();
+        ctx.put(&Ticket { ticket_hash, credential_id, opens, expires_at });
         let correlation_id = ctx.correlation_id.clone();
         let answer =
             |ticket| IssueTicketResponse { ticket, expires_at, correlation_id: correlation_id.clone() };
@@ -142,10 +143,13 @@ impl Command for IssueTicket {
 }
 
 /// Who came in with a ticket, or with a key.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct KeyIdentity {
     /// The key; null for the shared token, and where no key is needed.
     pub key: Option<ApiKeyView>,
+    /// The key, and which of its secrets; null without a key.
+    pub credential_id: Option<String>,
 }
 
 /// Uses a ticket up, and answers whose it is.
@@ -170,15 +174,18 @@ impl RedeemTicket {
     }
 
     fn owner(&self, ctx: &CommandContext<'_>, ticket: &Ticket) -> Result<KeyIdentity, CommandError> {
-        let Some(key_id) = &ticket.key_id else {
+        let Some(credential_id) = &ticket.credential_id else {
             // Who shares the token is of no tenant.
-            return if self.tenant.is_none() { Ok(KeyIdentity { key: None }) } else { Err(unknown().into()) };
+            return if self.tenant.is_none() { Ok(KeyIdentity::default()) } else { Err(unknown().into()) };
         };
-        let key: Option<ApiKey> = ctx.get(ApiKey::key_of(key_id))?;
-        let of_tenant =
-            |key: &ApiKey| self.tenant.as_ref().is_none_or(|tenant| key.tenant_id.as_ref() == Some(tenant));
-        let key = key.filter(|key| key.is_live(ctx.now) && of_tenant(key)).ok_or_else(unknown)?;
-        Ok(KeyIdentity { key: Some(ApiKeyView::of(&key, None, ctx.now)) })
+        let key: Option<ApiKey> = ctx.get(ApiKey::key_of(ApiKey::key_id_of(credential_id)))?;
+        let counts = |key: &ApiKey| {
+            key.is_credential_live(credential_id, ctx.now)
+                && self.tenant.as_ref().is_none_or(|tenant| key.tenant_id.as_ref() == Some(tenant))
+        };
+        let key = key.filter(counts).ok_or_else(unknown)?;
+        let key = Some(ApiKeyView::of(&key, None, ctx.now));
+        Ok(KeyIdentity { key, credential_id: Some(credential_id.clone()) })
     }
 }
 

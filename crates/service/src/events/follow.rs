@@ -11,13 +11,13 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::{ApiKey, Principal, Scope};
 use agentcafe_eventlog::{
-    Backlog, EventFilter, LastEventId, LogStream, ReaderPosition, StreamItem, StreamStart, Subscriber,
+    Backlog, EventFilter, LastEventId, LogStream, OpenKey, ReaderPosition, StreamItem, StreamStart,
+    Subscriber,
 };
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::filter;
-use crate::open_by_key::OpenSlot;
 use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
@@ -60,7 +60,7 @@ pub struct LogSubscriber {
     /// There is a limit on how many streams are open.
     _permit: OwnedSemaphorePermit,
     /// And on how many of an API key are.
-    _slot: Option<OpenSlot>,
+    _key: OpenKey,
 }
 
 impl Subscriber for LogSubscriber {
@@ -105,7 +105,7 @@ impl Operation for FollowEvents {
         let reader = ReaderPosition { cursor: given.max(last_event_id.sequence()), log_id };
         let reset = log.reset_reason(&reader);
         let after = if reset.is_some() { head } else { reader.cursor.unwrap_or(start) };
-        let slot = service.open_by_key.take(&principal)?;
+        let key = service.open_keys.take(&principal)?;
         let permit = Arc::clone(&service.streams).try_acquire_owned().map_err(|_| {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
@@ -125,15 +125,8 @@ impl Operation for FollowEvents {
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
         let key_changes = service.store().changed(ApiKey::TABLE);
-        let subscriber = LogSubscriber {
-            principal,
-            viewer,
-            checked_at,
-            key_changes,
-            service,
-            _permit: permit,
-            _slot: slot,
-        };
+        let subscriber =
+            LogSubscriber { principal, viewer, checked_at, key_changes, service, _permit: permit, _key: key };
         Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

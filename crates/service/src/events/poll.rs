@@ -1,6 +1,5 @@
 //! Long poll: the next events, as soon as there are any.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,11 +152,11 @@ async fn wait(
     if !page.events.is_empty() {
         return Ok(EventPage { scanned_to: follower.scanned_to(), ..page });
     }
-    let _slot = call.service.open_by_key.take(&call.caller.principal)?;
+    let _open = call.service.open_keys.take(&call.caller.principal)?;
     let waited = tokio::select! {
         () = call.service.engine.stopping.cancelled() => None,
         waited = tokio::time::timeout(timeout, follower.next(limit)) => waited.ok(),
-        ended = key_ended(call) => return Err(ended),
+        ended = access_ended(call) => return Err(ended),
     };
     let events = waited.transpose()?.map_or_else(Vec::new, |page| page.events);
     if events.is_empty() {
@@ -167,12 +166,9 @@ async fn wait(
     Ok(EventPage { events, scanned_to: follower.scanned_to() })
 }
 
-/// Waits until the caller's key counts no more. Without a key, for ever.
-async fn key_ended(call: &Call<'_>) -> OperationError {
+/// Waits until what the caller came in with counts no more.
+async fn access_ended(call: &Call<'_>) -> OperationError {
     let Call { service, caller, .. } = call;
-    if caller.principal.binding().is_none() {
-        return pending().await;
-    }
     let mut changes = service.store().changed(ApiKey::TABLE);
     loop {
         // The store outlives its polls, and holds the sender. A key expires without a change.

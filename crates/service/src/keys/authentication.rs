@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, OperationError};
-use agentcafe_domain::keys::Principal;
 use agentcafe_domain::keys::manage::NoteKeyUses;
 use agentcafe_domain::keys::token::Token;
+use agentcafe_domain::keys::{ApiKey, Principal};
 use subtle::ConstantTimeEq;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::auth_mode::{AuthMode, Authentication};
+use crate::key_ring::KnownKey;
 use crate::service::Service;
 
 /// The interval at which the uses of keys are stored.
@@ -42,7 +43,15 @@ impl Service {
         }
     }
 
-    /// Whether callers without a token are let in, as far as this node knows: before it has looked for keys, they are.
+    /// Whether there is any API key.
+    ///
+    /// # Errors
+    /// The store is not available.
+    pub async fn has_keys(&self) -> Result<bool, OperationError> {
+        self.keys.has_any().await
+    }
+
+    /// Whether callers without a token are let in, as far as this node knows: until it has looked for keys, they are.
     pub fn is_open(&self) -> bool {
         let Authentication { mode, shared_token } = &self.settings.authentication;
         match mode {
@@ -84,9 +93,17 @@ impl Service {
             };
             return if has_closed { Err(unauthorized()) } else { Ok(()) };
         };
-        let current = self.keys.get(&holder.key.key_id).await?;
-        let is_live = current.is_some_and(|current| current.key.is_live(self.engine.now()));
-        if is_live { Ok(()) } else { Err(unauthorized()) }
+        let live = self.live_key(&holder.credential_id).await?;
+        if live.is_some() { Ok(()) } else { Err(unauthorized()) }
+    }
+
+    /// The key of a credential, if that counts.
+    pub(super) async fn live_key(
+        &self,
+        credential_id: &str,
+    ) -> Result<Option<Arc<KnownKey>>, OperationError> {
+        let known = self.keys.get(ApiKey::key_id_of(credential_id)).await?;
+        Ok(known.filter(|known| known.key.is_credential_live(credential_id, self.engine.now())))
     }
 }
 

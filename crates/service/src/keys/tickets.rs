@@ -96,11 +96,12 @@ impl Service {
         })?;
         let owner: KeyIdentity =
             serde_json::from_slice(&reply.data).map_err(|_| OperationError::internal())?;
-        let Some(key) = owner.key else {
+        let Some(credential_id) = owner.credential_id else {
             self.require_live(&Principal::Shared).await?;
             return Ok(Principal::Shared);
         };
-        let holder = self.keys.get(&key.key_id).await?.ok_or_else(unauthorized)?;
+        let known = self.live_key(&credential_id).await?;
+        let holder = known.and_then(|known| known.holder(&credential_id)).ok_or_else(unauthorized)?;
         Ok(Principal::Key(holder))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use agentcafe_domain::kernel::{ActorId, InvalidId, RoomId, StoredEvent, TenantId, Timestamp};
+use agentcafe_domain::kernel::{ActorId, Clock, InvalidId, RoomId, StoredEvent, TenantId, Timestamp};
 use agentcafe_eventlog::RecentEvents;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
@@ -86,8 +86,9 @@ impl CatchUp {
 
     async fn publish_next(&self, connection: &Connection) -> Result<(), StorageError> {
         let NodeState { recent_events, table_changes, shared_clock, clock } = self.state.as_ref();
+        let asked_at = shared_clock.stopwatch();
         let CommittedHead { head, table_versions, now, at } = CommittedHead::read(connection).await?;
-        shared_clock.learn(now);
+        shared_clock.learn(now, asked_at);
         clock.now_after(at);
         // Before the events are visible, so that a reader of these events reloads cached records.
         table_changes.publish(&table_versions);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{Clock, Timestamp};
 
-/// Smaller differences are explained by the time that an answer takes.
-const MIN_OFFSET_MS: i64 = 100;
+/// Smaller differences need no correction.
+const MIN_CHANGE: Duration = Duration::from_millis(100);
 
 /// Whose clock gives a commit batch its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +31,18 @@ impl SharedClock {
         Self { own, source, offset_ms: AtomicI64::new(0) }
     }
 
-    /// Corrects the clock by the time of the database.
-    pub(super) fn learn(&self, database_now: Timestamp) {
+    /// Corrects the clock by the time of the database, which was asked for when the stopwatch showed `asked_at`. What the time that
+    /// the answer took explains is no difference.
+    pub(super) fn learn(&self, database_now: Timestamp, asked_at: Duration) {
         if self.source == TimeSource::Node {
             return;
         }
+        let took = self.own.stopwatch().saturating_sub(asked_at);
         let measured = database_now.as_millis() - self.own.now().as_millis();
-        let offset = if measured.abs() < MIN_OFFSET_MS { 0 } else { measured };
-        self.offset_ms.store(offset, Ordering::Relaxed);
+        let change = measured.abs_diff(self.offset_ms.load(Ordering::Relaxed));
+        if u128::from(change) > took.max(MIN_CHANGE).as_millis() {
+            self.offset_ms.store(measured, Ordering::Relaxed);
+        }
     }
 }
 

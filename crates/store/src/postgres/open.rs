@@ -81,10 +81,11 @@ async fn prepare(
     let log_id = client.query_one(&format!("SELECT {LOG_ID} FROM log_identity"), &[]).await;
     let log_id = log_id.and_then(|row| row.try_get(0)).map_err(open_error)?;
     let connection = Connection::new(client, Arc::clone(&schema));
+    let shared_clock = Arc::new(SharedClock::new(clock, options.time));
+    let asked_at = shared_clock.stopwatch();
     let CommittedHead { head, table_versions, now, at } =
         CommittedHead::read(&connection).await.map_err(open_error)?;
-    let shared_clock = Arc::new(SharedClock::new(clock, options.time));
-    shared_clock.learn(now);
+    shared_clock.learn(now, asked_at);
     let anchor = match shared_clock.boot_id() {
         Some(boot_id) => {
             let keys = [ClockAnchor::key_of(boot_id)];
@@ -132,7 +133,6 @@ pub(crate) async fn open(
     let storage = PostgresStorage {
         pool: address.pool("writes", 1),
         schema: Arc::clone(&schema),
-        shared_clock: Arc::clone(&state.shared_clock),
         clock: Arc::clone(&state.clock),
         node,
         catch_up,

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tokio_postgres::Row;
 
 use super::catch_up::CatchUp;
-use super::clock::SharedClock;
 use super::connect::{Retry, TIMEOUT};
 use super::connection::Connection;
 use super::idempotency_keys::{KEYS, OVERWRITE};
@@ -28,9 +27,7 @@ use crate::storage::{BegunTransaction, Committed, LoadedBatch, LogHead, Maintena
 use crate::storage_error::StorageError;
 
 /// Locks the row that serialises the transactions of all nodes.
-const LOCK_HEAD: &str =
-    "SELECT sequence, watched, (extract(epoch from clock_timestamp()) * 1000)::bigint, inbox, audit, at_ms
-     FROM log_head FOR UPDATE";
+const LOCK_HEAD: &str = "SELECT sequence, watched, inbox, audit, at_ms FROM log_head FOR UPDATE";
 const UPDATE_HEAD: &str =
     "UPDATE log_head SET sequence = $1, watched = $2, inbox = $3, audit = $4, at_ms = $5";
 /// Wakes the other nodes, with the name of this one. A hint: the log is the truth.
@@ -40,7 +37,6 @@ const NOTIFY: &str = "SELECT pg_notify('agentcafe_log', $1)";
 pub(crate) struct PostgresStorage {
     pub(super) pool: Pool,
     pub(super) schema: Arc<Schema>,
-    pub(super) shared_clock: Arc<SharedClock>,
     pub(super) clock: Arc<SteadyClock>,
     /// The payload of this node's notifications.
     pub(super) node: String,
@@ -94,7 +90,7 @@ impl Storage for PostgresStorage {
         let storage = &transaction.storage;
         // The first two are the answers to BEGIN and LOCK_HEAD.
         let found = stage.found(rows.split_off(2))?;
-        let head = locked_head(rows[1].first(), storage)?;
+        let head = locked_head(rows[1].first(), &storage.clock)?;
         Ok(BegunTransaction { transaction, head, found })
     }
 
@@ -111,14 +107,13 @@ impl Storage for PostgresStorage {
 }
 
 /// The head in the answer to [`LOCK_HEAD`], with the time of the batch.
-fn locked_head(row: Option<&Row>, storage: &PostgresStorage) -> Result<LogHead, StorageError> {
+fn locked_head(row: Option<&Row>, clock: &SteadyClock) -> Result<LogHead, StorageError> {
     let row = row.ok_or_else(|| StorageError::Corrupt("no row of heads".to_owned()))?;
-    let (now, last_at) = (row.try_get(2)?, row.try_get(5)?);
-    storage.shared_clock.learn(Timestamp::from_millis(now));
+    let last_at = row.try_get(4)?;
     Ok(LogHead {
-        heads: events::heads(row, [0, 3, 4])?,
+        heads: events::heads(row, [0, 2, 3])?,
         table_versions: events::table_versions(row.try_get(1)?),
-        at: storage.clock.now_after(Timestamp::from_millis(last_at)),
+        at: clock.now_after(Timestamp::from_millis(last_at)),
     })
 }
 
