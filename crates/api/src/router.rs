@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use agentcafe_domain::conversation::{PostMessage, Say};
-use agentcafe_domain::inbox::{AckInboxItem, AckInboxItems};
+use agentcafe_domain::inbox::AckInboxItems;
 use agentcafe_domain::kernel::OperationError;
 use agentcafe_domain::objects::create::CreateSharedObject;
 use agentcafe_domain::operators::ApplyOverride;
@@ -15,16 +15,13 @@ use agentcafe_domain::presence::arrival::{Enter, Leave};
 use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
 use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
 use agentcafe_domain::rooms::pin::PinContext;
-use agentcafe_domain::rooms::upsert::UpsertRoom;
-use agentcafe_domain::tables::change::UpdateTableSession;
-use agentcafe_domain::tables::open::CreateTableSession;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_http::outgoing::MAX_PAGES;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
-use agentcafe_service::inbox::ListInbox;
+use agentcafe_service::inbox::{AckItem, ListInbox};
 use agentcafe_service::keys::{
     CreateKey, FilterLiveKeys, GetKey, GetOwnKey, IssueTicket, ListKeys, RedeemTicket, RevokeKey, RotateKey,
     UpdateKey,
@@ -37,9 +34,9 @@ use agentcafe_service::profiles::{GetProfile, ListProfiles, UpdateProfile};
 use agentcafe_service::reactions::{
     CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
 };
-use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, ReadBootstrap, ReadPinned};
+use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, PutRoom, ReadBootstrap, ReadPinned};
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
-use agentcafe_service::tables::{GetSession, ListSessions};
+use agentcafe_service::tables::{ChangeTable, GetSession, ListSessions, OpenTable};
 use agentcafe_service::tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask};
 use agentcafe_service::traces::GetTrace;
 use agentcafe_service::webhooks::{
@@ -82,7 +79,7 @@ pub(crate) fn table() -> Vec<Route> {
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
         Route::read::<ListInbox>("/v1/inbox", "Inbox", "The inbox of an actor"),
-        Route::post::<AckInboxItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item"),
+        Route::post::<AckItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item"),
         Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),
         Route::read::<ListPresence>("/v1/presence", "Presence", "Who is present"),
         Route::read::<ReadLastSeen>("/v1/presence/last-seen", "Presence", "When actors were last seen"),
@@ -125,12 +122,12 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<ExecuteIntent>(&[202], "/v1/intents/execute", "Commands", "Go somewhere, or sit at a table"),
 
         Route::read::<ListRooms>("/v1/rooms", "Rooms", "Rooms that have a record"),
-        Route::post::<UpsertRoom>(&[200, 201], "/v1/rooms", "Rooms", "Create the record of a room, or change it"),
+        Route::post::<PutRoom>(&[200, 201], "/v1/rooms", "Rooms", "Create the record of a room, or change it"),
         Route::read::<GetRoom>("/v1/rooms/{roomId}", "Rooms", "A room"),
         Route::read::<ListSessions>("/v1/table-sessions", "Private tables", "Sessions of private tables"),
-        Route::post::<CreateTableSession>(&[201], "/v1/table-sessions", "Private tables", "Buy a session"),
+        Route::post::<OpenTable>(&[201], "/v1/table-sessions", "Private tables", "Buy a session"),
         Route::read::<GetSession>("/v1/table-sessions/{sessionId}", "Private tables", "A session"),
-        Route::patch::<UpdateTableSession>("/v1/table-sessions/{sessionId}", "Private tables", "Invite, shorten or end"),
+        Route::patch::<ChangeTable>("/v1/table-sessions/{sessionId}", "Private tables", "Invite, shorten or end"),
 
         Route::read::<ListTasks>("/v1/tasks", "Tasks", "Tasks"),
         Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),

@@ -249,6 +249,14 @@ impl AckInboxItem {
     pub fn inbox_id(&self) -> Uuid {
         self.inbox_id
     }
+
+    /// The error for an item that does not exist, or not for its actor.
+    pub fn not_found(&self) -> DomainError {
+        DomainError::new(Code::NotFound)
+            .with("tenantId", self.tenant_id.as_str())
+            .with("actorId", self.actor_id.as_str())
+            .with("inboxId", self.inbox_id.to_string())
+    }
 }
 
 impl Command for AckInboxItem {
@@ -260,13 +268,7 @@ impl Command for AckInboxItem {
         let acked_by = self.acked_by.as_ref().map_err(Clone::clone)?.as_ref().unwrap_or(&self.actor_id);
         let item: Option<InboxItem> = ctx.get(InboxItem::key_of(self.inbox_id))?;
         let own = |item: &InboxItem| item.tenant_id == self.tenant_id && item.actor_id == self.actor_id;
-        let Some(item) = item.filter(own) else {
-            return Err(DomainError::new(Code::NotFound)
-                .with("tenantId", self.tenant_id.as_str())
-                .with("actorId", self.actor_id.as_str())
-                .with("inboxId", self.inbox_id.to_string())
-                .into());
-        };
+        let item = item.filter(own).ok_or_else(|| self.not_found())?;
         let changed = item.acked_at.is_none();
         let item = if changed { acknowledge(ctx, item, acked_by) } else { item };
         if changed {

@@ -11,6 +11,7 @@ use crate::kernel::{
 };
 
 pub mod manage;
+pub mod revoke;
 pub mod tickets;
 pub mod token;
 
@@ -204,6 +205,11 @@ impl ApiKey {
         self.is_live(now) && live.any(|secret| self.credential_id(secret) == credential_id)
     }
 
+    /// The owner of what is made with it.
+    pub fn owner(&self) -> Owner {
+        Owner::of(&self.actors, &self.key_id)
+    }
+
     /// Whether a key reaches no further than this one: a key makes and changes only such keys.
     pub fn covers(&self, other: &Self) -> bool {
         (self.tenant_id.is_none() || self.tenant_id == other.tenant_id)
@@ -294,12 +300,33 @@ impl Principal {
             .with("allowed", holder.key.scopes.iter().map(|scope| scope.name()).collect::<Vec<_>>()))
     }
 
+    /// Checks that the caller may read what happens: of one room, or of all rooms of its tenant.
+    ///
+    /// # Errors
+    /// As [`Principal::check`].
+    pub fn check_listens(&self, is_of_one_room: bool) -> Result<(), DomainError> {
+        let follows = self.check(&[Scope::Follow]);
+        match is_of_one_room {
+            true if follows.is_err() => self.check(&[Scope::Listen]),
+            true => Ok(()),
+            false => {
+                let advice = "the events of all rooms need the scope follow: name one room as roomId";
+                follows.map_err(|error| error.saying(advice))
+            }
+        }
+    }
+
     /// What the caller is bound to; none: nothing.
     pub fn binding(&self) -> Option<&Arc<Binding>> {
         match self {
             Self::Shared => None,
             Self::Key(holder) => Some(&holder.binding),
         }
+    }
+
+    /// The caller's key; none without one.
+    pub fn key_id(&self) -> Option<String> {
+        self.binding().map(|binding| binding.key_id.to_string())
     }
 
     /// The id of what the caller came in with; none without a key.

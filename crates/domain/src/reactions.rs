@@ -106,6 +106,8 @@ pub struct StoredReaction {
     /// The rule ignores events up to here: they are older than it, or processed. Events reach a rule in order, so
     /// this is what makes it answer each of them once, however often the log is read again.
     pub since: Sequence,
+    /// The API key that made it or changed it last. It is disabled when that key is revoked.
+    pub key_id: Option<String>,
 }
 
 impl StoredReaction {
@@ -115,10 +117,8 @@ impl StoredReaction {
     }
 
     /// The rules of an owner, as many as it may have.
-    pub fn owned(tenant: &TenantId, owner: &Owner) -> RecordQuery {
-        RecordQuery::all::<Self>("created_at", MAX_OWNED_SUBSCRIPTIONS)
-            .is("tenant_id", tenant)
-            .is("owner", owner)
+    pub fn of_owner(owner: &Owner) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_OWNED_SUBSCRIPTIONS).is("owner", owner)
     }
 
     /// Whether it exists for the caller.

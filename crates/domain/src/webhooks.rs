@@ -45,6 +45,8 @@ pub struct Subscription {
     pub actor_id: Option<ActorId>,
     /// Who made it. None: who has no API key, or an earlier version.
     pub owner: Option<Owner>,
+    /// The API key that made it or changed it last. It is disabled when that key is revoked.
+    pub key_id: Option<String>,
     /// With an owner: the actor whose access to private tables the subscription has.
     pub reader: Option<ActorId>,
     /// Only of these types; `*`: all.
@@ -80,9 +82,8 @@ impl Subscription {
     }
 
     /// The subscriptions of an owner, as many as it may have.
-    pub fn owned(tenant: &TenantId, owner: &Owner) -> RecordQuery {
+    pub fn of_owner(owner: &Owner) -> RecordQuery {
         RecordQuery::all::<Self>("created_at", MAX_OWNED_SUBSCRIPTIONS)
-            .is("tenant_id", tenant)
             .is("owner", owner)
             .is("deleted", false)
     }

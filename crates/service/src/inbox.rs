@@ -5,14 +5,18 @@ use agentcafe_domain::inbox::{
     unread_counts,
 };
 use agentcafe_domain::kernel::{
-    ActorId, CURSOR, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Sequence, TenantId,
+    ActorId, CURSOR, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, Sequence,
+    TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
+use crate::operation::{
+    Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, mutation, parameters,
+};
 use crate::paging::after_sequence;
+use crate::read_access;
 
 const OWNER: Field =
     Field::new("actorId", "The actor whose inbox is listed. Default: all of the tenant or the room.", "Nova")
@@ -29,6 +33,7 @@ parameters! {
         tenant: TenantId = fields.tenant_or_default()?,
         room: Option<RoomId> = fields.room(ROOM_FILTER)?,
         actor: Option<ActorId> = fields.owner(OWNER)?,
+        viewer: Option<ActorId> = read_access::viewer(fields)?.or_else(|| actor.clone()),
         unread_only: bool = fields.flag(UNREAD_ONLY)?.unwrap_or(false),
         cursor: Option<Sequence> = fields.sequence(CURSOR)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
@@ -82,10 +87,17 @@ impl Operation for ListInbox {
     const SCOPES: &'static [Scope] = &[Scope::Inbox];
 
     async fn run(self, call: &Call<'_>) -> Result<Inbox, OperationError> {
+        let (service, viewer) = (call.service, self.viewer.as_ref());
+        if self.actor.is_none() || self.room.is_some() {
+            service.may_list(&self.tenant, self.room.as_ref(), viewer).await?;
+        }
         let counts = unread_counts(&self.tenant, self.room.as_ref(), self.actor.as_ref());
-        let counts: Vec<UnreadCount> = call.service.find(counts).await?;
-        let items: Vec<InboxItem> = call.service.find(self.query()).await?;
+        let mut counts: Vec<UnreadCount> = service.find(counts).await?;
+        let mut items: Vec<InboxItem> = service.find(self.query()).await?;
         let given = self.cursor.unwrap_or(Sequence::START);
+        let next_cursor = items.last().map_or(given, |item| item.inbox_seq);
+        service.retain_readable(&mut counts, viewer).await?;
+        service.retain_readable(&mut items, viewer).await?;
         Ok(Inbox {
             projected_unread_count: self.projected_unread_count(call).await,
             tenant_id: self.tenant,
@@ -94,7 +106,7 @@ impl Operation for ListInbox {
             unread_only: self.unread_only,
             order: if self.descending { "desc" } else { "asc" },
             count: items.len(),
-            next_cursor: items.last().map_or(given, |item| item.inbox_seq),
+            next_cursor,
             unread_count: counts.iter().map(|count| count.unread).sum(),
             items,
         })
@@ -107,18 +119,42 @@ pub(crate) fn newest_unread(tenant: &TenantId, actor: &ActorId, limit: usize) ->
     newest.is("tenant_id", tenant).is("actor_id", actor).is("acked", false)
 }
 
-mutation!(
-    AckInboxItem,
-    AckInboxItemResponse,
-    Scope::Inbox,
-    |input, _| Self::read(&input.id, &input.parameters, &input.body),
-    |ack| {
+/// Acknowledges one item, which the answer shows.
+pub struct AckItem(AckInboxItem);
+
+impl FromInput for AckItem {
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        AckInboxItem::read(&input.id, &input.parameters, &input.body).map(Self)
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = AckInboxItem::describe(&input.body);
+    }
+}
+
+impl Mutation for AckItem {
+    type Command = AckInboxItem;
+    type Answer = AckInboxItemResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Inbox];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<AckInboxItem>, OperationError> {
+        let Self(ack) = self;
         let (tenant, room, actor) = ack.owner();
-        let parts = [tenant.as_str(), actor.as_str(), "inbox", &ack.inbox_id().to_string(), "ack"];
-        KeyScope::post((tenant, room, Some(actor)), parts)
-    },
-    |input| drop(Self::describe(&input.body)),
-);
+        let inbox_id = ack.inbox_id();
+        // Only then may what the answer shows be hidden from the caller.
+        if call.service.gates_reads() || call.caller.principal.binding().is_some() {
+            let item: Option<InboxItem> = call.service.get(InboxItem::key_of(inbox_id)).await?;
+            let Some(item) = item.filter(|item| call.caller.principal.reaches(tenant, Some(&item.room_id)))
+            else {
+                return Err(ack.not_found().into());
+            };
+            call.service.may_read(tenant, &item.room_id, Some(actor)).await?;
+        }
+        let parts = [tenant.as_str(), actor.as_str(), "inbox", &inbox_id.to_string(), "ack"];
+        Ok(Prepared { scope: KeyScope::post((tenant, room, Some(actor)), parts), command: ack })
+    }
+}
 
 mutation!(AckInboxItems, AckInboxItemsResponse, Scope::Inbox, |input, _| Self::read(&input.body), |ack| {
     let (tenant, room, actor) = ack.owner();

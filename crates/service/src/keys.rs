@@ -7,9 +7,11 @@ use agentcafe_domain::keys::manage::{
     ApiKeyView, ChangeKey as ChangeKeyCommand, CreateKey as CreateKeyCommand, Issuer, WriteKeyResponse,
     not_found,
 };
+use agentcafe_domain::keys::revoke::RevokeKey as RevokeKeyCommand;
 use agentcafe_domain::keys::tickets::KeyIdentity;
 use agentcafe_domain::keys::token::RANDOM_BYTES;
 use agentcafe_domain::keys::{ApiKey, KeyUse, Principal, Scope};
+use agentcafe_store::{ReadError, Store};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -187,9 +189,7 @@ macro_rules! key_mutation {
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let principal = &call.caller.principal;
                 let command = Self::command(call.input, principal.into(), call.service.engine.random());
-                let tenant = principal.binding().and_then(|binding| binding.tenant.clone());
-                let subject = Subject { tenant: tenant.unwrap_or_default(), room: None, actor: None };
-                let scope = KeyScope::$verb(subject, ["keys", &call.input.id, $last]);
+                let scope = KeyScope::$verb(subject(principal), ["keys", &call.input.id, $last]);
                 Ok(Prepared { scope, command })
             }
         }
@@ -211,8 +211,41 @@ key_mutation! {
     RotateKey(ChangeKeyCommand), post, "rotate",
     ChangeKeyCommand::rotate
 }
-key_mutation! {
-    /// Ends a key.
-    RevokeKey(ChangeKeyCommand), delete, "delete",
-    |_, issuer, id, _| ChangeKeyCommand::revoke(issuer, id)
+
+/// Ends a key, and what was set up with it.
+pub struct RevokeKey;
+
+impl FromInput for RevokeKey {
+    fn read(_: &Input, _: &Rules) -> Result<Self, DomainError> {
+        Ok(Self)
+    }
+}
+
+impl Mutation for RevokeKey {
+    type Command = RevokeKeyCommand;
+    type Answer = WriteKeyResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Admin];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<RevokeKeyCommand>, OperationError> {
+        let (principal, key_id) = (&call.caller.principal, &call.input.id);
+        let command = revocation(call.service.store(), principal.into(), key_id).await?;
+        Ok(Prepared { scope: KeyScope::delete(subject(principal), ["keys", key_id, "delete"]), command })
+    }
+}
+
+/// The command that revokes a key, and what it needs to know of the subscriptions that were made with it.
+///
+/// # Errors
+/// The store is not available.
+pub async fn revocation(store: &Store, issuer: Issuer, key_id: &str) -> Result<RevokeKeyCommand, ReadError> {
+    let revoke = RevokeKeyCommand::new(issuer, key_id.to_owned());
+    let Some(key) = store.get::<ApiKey>(ApiKey::key_of(key_id)).await? else { return Ok(revoke) };
+    Ok(revoke.expecting(&store.find(RevokeKeyCommand::subscriptions(&key)).await?))
+}
+
+/// Whom a change of keys is about: the tenant of the caller's key.
+fn subject(principal: &Principal) -> Subject {
+    let tenant = principal.binding().and_then(|binding| binding.tenant.clone());
+    Subject { tenant: tenant.unwrap_or_default(), room: None, actor: None }
 }

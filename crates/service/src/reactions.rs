@@ -115,7 +115,7 @@ impl Mutation for CreateReaction {
     type Command = CreateReactionCommand;
     type Answer = WriteReactionResponse;
 
-    const SCOPES: &'static [Scope] = &[Scope::React];
+    const SCOPES: &'static [Scope] = &[Scope::React, Scope::Act];
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateReactionCommand>, OperationError> {
         let principal = call.caller.principal.clone();
@@ -126,10 +126,10 @@ impl Mutation for CreateReaction {
     }
 }
 
-/// Declares a mutation of the rule that the path names: how its command is read and described, and its key's verb. The
-/// trace names the room and the actor of the rule, unless the input names the requester.
+/// Declares a mutation of the rule that the path names: what its caller's key must allow, how its command is read and
+/// described, and its key's verb. The trace names the room and the actor of the rule, unless the input names the requester.
 macro_rules! rule_mutation {
-    ($(#[$doc:meta])* $name:ident($command:ty), $answer:ty, $read:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
+    ($(#[$doc:meta])* $name:ident($command:ty), $answer:ty, $scopes:expr, $read:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
         $(#[$doc])*
         pub struct $name;
 
@@ -148,7 +148,7 @@ macro_rules! rule_mutation {
             type Command = $command;
             type Answer = $answer;
 
-            const SCOPES: &'static [Scope] = &[Scope::React];
+            const SCOPES: &'static [Scope] = $scopes;
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let read: fn(&Input, &Rules, Principal) -> Result<$command, DomainError> = $read;
@@ -171,7 +171,7 @@ macro_rules! rule_mutation {
 
 rule_mutation! {
     /// Changes a rule.
-    UpdateReaction(UpdateReactionCommand), WriteReactionResponse,
+    UpdateReaction(UpdateReactionCommand), WriteReactionResponse, &[Scope::React, Scope::Act],
     |input, rules, principal| {
         UpdateReactionCommand::read(&input.id, &input.parameters, &input.body, rules, principal)
     },
@@ -181,7 +181,7 @@ rule_mutation! {
 
 rule_mutation! {
     /// Deletes a rule.
-    RemoveReaction(DeleteReaction), DeleteReactionResponse,
+    RemoveReaction(DeleteReaction), DeleteReactionResponse, &[Scope::React],
     |input, _, principal| DeleteReaction::read(&input.id, &input.parameters, principal),
     |input, _| drop(DeleteReaction::read(&input.id, &input.parameters, Principal::Shared)),
     delete, "DELETE"

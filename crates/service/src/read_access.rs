@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use agentcafe_domain::inbox::{InboxItem, UnreadCount};
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, Code, DomainError, Fields, OperationError, RoomId, TenantId, VIEWER_ACTOR_ID,
 };
-use agentcafe_domain::keys::{Principal, Scope};
+use agentcafe_domain::keys::Principal;
 use agentcafe_domain::rooms::{Room, RoomType};
 use agentcafe_domain::tables::access::{self, AccessRequirement};
 use agentcafe_domain::tables::plan::Feature;
 use agentcafe_domain::tables::{PrivateTableRules, TableSession};
+use agentcafe_domain::tasks::Task;
+use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry};
 use agentcafe_store::EventFilter;
 
 use crate::service::Service;
@@ -18,6 +21,23 @@ use crate::service::Service;
 const READ: AccessRequirement<'_> = AccessRequirement { action: "read", feature: None, takes_seat: false };
 const REPLAY: AccessRequirement<'_> =
     AccessRequirement { action: "replay", feature: Some(Feature::Replay), takes_seat: false };
+
+/// A record that is about what happened in a room.
+pub(crate) trait OfRoom {
+    /// The tenant and the room.
+    fn room(&self) -> (&TenantId, &RoomId);
+}
+
+macro_rules! of_room {
+    ($($record:ty),+) => {
+        $(impl OfRoom for $record {
+            fn room(&self) -> (&TenantId, &RoomId) {
+                (&self.tenant_id, &self.room_id)
+            }
+        })+
+    };
+}
+of_room!(InboxItem, UnreadCount, Task, Delivery, DlqEntry);
 
 /// Reads the actor on whose behalf a read is made.
 pub(crate) fn viewer(parameters: &Fields) -> Result<Option<ActorId>, DomainError> {
@@ -72,10 +92,7 @@ impl Service {
         self.require_live(principal).await?;
         if let Some(binding) = principal.binding() {
             let is_own = filter.mentioned.as_ref().is_some_and(|actor| binding.actors.allow(actor.as_str()));
-            let listens = filter.room.is_some() || is_own;
-            if principal.check(&[Scope::Follow]).is_err() {
-                principal.check(&[if listens { Scope::Listen } else { Scope::Follow }])?;
-            }
+            principal.check_listens(filter.room.is_some() || is_own)?;
         }
         if !self.gates_reads() {
             return Ok(());
@@ -115,16 +132,19 @@ impl Service {
             .with("sessionId", session.session_id.to_string()))
     }
 
-    /// Removes the entries of a list that are about rooms which the viewer may not read. `room_of` names an entry's room.
-    pub(crate) async fn retain_readable<T>(
+    /// Removes the entries of a list that are about rooms which the viewer may not read.
+    pub(crate) async fn retain_readable<T: OfRoom>(
         &self,
         entries: &mut Vec<T>,
         viewer: Option<&ActorId>,
-        room_of: impl Fn(&T) -> (TenantId, RoomId),
     ) -> Result<(), OperationError> {
         if !self.gates_reads() {
             return Ok(());
         }
+        let room_of = |entry: &T| {
+            let (tenant, room) = entry.room();
+            (tenant.clone(), room.clone())
+        };
         let mut readable: HashMap<(TenantId, RoomId), bool> = HashMap::new();
         for entry in &*entries {
             if let Entry::Vacant(unknown) = readable.entry(room_of(entry)) {

@@ -1,7 +1,7 @@
 //! Rooms: their records, what is pinned in them, and an agent's first look at one.
 
 use agentcafe_domain::kernel::{
-    Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, TenantId,
+    Code, DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, RoomId, Rules, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::rooms::upsert::{UpsertRoom, UpsertRoomResponse};
@@ -9,10 +9,11 @@ use agentcafe_domain::rooms::{Room, RoomType};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, KeyScope, Operation, ids, mutation, parameters};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, ids, parameters};
 use crate::paging::{LIMITS, PageSelector, newest_by, record_list};
 
 mod bootstrap;
+pub(crate) mod claim;
 mod pin;
 
 pub use bootstrap::{ActorView, Bootstrap, ReadBootstrap, RoomView};
@@ -100,7 +101,26 @@ impl Operation for GetRoom {
     }
 }
 
-mutation!(UpsertRoom, UpsertRoomResponse, Scope::Host, |input, _| Self::read(&input.body), |upsert| {
-    let [tenant, room, _] = ids(upsert.actor());
-    KeyScope::post(upsert.actor(), [tenant, "rooms", room, "upsert"])
-});
+/// Makes a room, or changes it.
+pub struct PutRoom(UpsertRoom);
+
+impl FromInput for PutRoom {
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        UpsertRoom::read(&input.body).map(Self)
+    }
+}
+
+impl Mutation for PutRoom {
+    type Command = UpsertRoom;
+    type Answer = UpsertRoomResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Host];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpsertRoom>, OperationError> {
+        let Self(upsert) = self;
+        claim::check(call, upsert.actor()).await?;
+        let [tenant, room, _] = ids(upsert.actor());
+        let scope = KeyScope::post(upsert.actor(), [tenant, "rooms", room, "upsert"]);
+        Ok(Prepared { scope, command: upsert })
+    }
+}

@@ -1,6 +1,8 @@
 //! Private tables: sessions that are bought for a while.
 
-use agentcafe_domain::kernel::{ActorId, Authority, Field, OperationError, RoomId, TenantId};
+use agentcafe_domain::kernel::{
+    ActorId, ActorInRoom, Authority, DomainError, Field, OperationError, RoomId, Rules, TenantId,
+};
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tables::change::{UpdateTableSession, UpdateTableSessionResponse};
 use agentcafe_domain::tables::open::{CreateTableSession, CreateTableSessionResponse};
@@ -8,9 +10,10 @@ use agentcafe_domain::tables::{SessionStatus, SessionView, TableSession, not_fou
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::operation::{Call, KeyScope, Operation, mutation, parameters};
+use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
 use crate::paging::{Page, RoomRecords, record_list};
 use crate::read_access;
+use crate::rooms::claim;
 
 const OWNER_ACTOR_ID: Field = Field::new("ownerActorId", "Only sessions of this owner.", "Nova");
 const STATUS: Field = Field::new("status", "Only sessions in this state.", "active");
@@ -93,28 +96,63 @@ impl Operation for GetSession {
     }
 }
 
-mutation!(
-    CreateTableSession,
-    CreateTableSessionResponse,
-    Scope::Host,
-    |input, rules| Self::read(&input.body, rules),
-    |open| {
+/// Opens a session.
+pub struct OpenTable(CreateTableSession);
+
+impl FromInput for OpenTable {
+    fn read(input: &Input, rules: &Rules) -> Result<Self, DomainError> {
+        CreateTableSession::read(&input.body, rules).map(Self)
+    }
+}
+
+impl Mutation for OpenTable {
+    type Command = CreateTableSession;
+    type Answer = CreateTableSessionResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Host];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateTableSession>, OperationError> {
+        let Self(open) = self;
         let (tenant, actor, owner, room) = open.subject();
+        if let Some(room) = room {
+            claim::check(call, &ActorInRoom::new(tenant, room, owner)).await?;
+        }
         let room_part = room.map_or(NEW_ROOM, RoomId::as_str);
         let parts = [tenant.as_str(), "table-sessions", "create", room_part, owner.as_str()];
-        KeyScope::post((tenant, room, Some(actor)), parts)
+        Ok(Prepared { scope: KeyScope::post((tenant, room, Some(actor)), parts), command: open })
     }
-);
+}
 
-mutation!(
-    UpdateTableSession,
-    UpdateTableSessionResponse,
-    Scope::Host,
-    |input, _| Self::read(&input.id, &input.parameters, &input.body),
-    |change| {
+/// Changes a session.
+pub struct ChangeTable(UpdateTableSession);
+
+impl FromInput for ChangeTable {
+    fn read(input: &Input, _: &Rules) -> Result<Self, DomainError> {
+        UpdateTableSession::read(&input.id, &input.parameters, &input.body).map(Self)
+    }
+
+    fn describe(input: &Input, _: &Rules) {
+        let _ = UpdateTableSession::describe(&input.body);
+    }
+}
+
+impl Mutation for ChangeTable {
+    type Command = UpdateTableSession;
+    type Answer = UpdateTableSessionResponse;
+
+    const SCOPES: &'static [Scope] = &[Scope::Host];
+
+    async fn prepare(self, call: &Call<'_>) -> Result<Prepared<UpdateTableSession>, OperationError> {
+        let Self(change) = self;
         let (tenant, actor, session) = change.subject();
+        if call.caller.principal.binding().is_some() {
+            let known: Option<TableSession> = call.service.get(TableSession::key_of(session)).await?;
+            let reached = |known: TableSession| call.caller.principal.reaches(tenant, Some(&known.room_id));
+            if !known.is_some_and(reached) {
+                return Err(not_found(tenant, &session.to_string()).into());
+            }
+        }
         let parts = [tenant.as_str(), "table-sessions", &session.to_string(), "patch"];
-        KeyScope::patch((tenant, None, Some(actor)), parts)
-    },
-    |input| drop(Self::describe(&input.body)),
-);
+        Ok(Prepared { scope: KeyScope::patch((tenant, None, Some(actor)), parts), command: change })
+    }
+}

@@ -129,7 +129,7 @@ impl Mutation for CreateSubscription {
     type Command = CreateSubscriptionCommand;
     type Answer = WriteSubscriptionResponse;
 
-    const SCOPES: &'static [Scope] = &[Scope::Hook];
+    const SCOPES: &'static [Scope] = &[Scope::Hook, Scope::Listen];
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<CreateSubscriptionCommand>, OperationError> {
         let (body, service) = (&call.input.body, call.service);
@@ -147,9 +147,10 @@ fn tenant(parameters: &Fields, body: &Fields) -> Result<Option<TenantId>, Domain
     body.tenant(TENANT_FILTER)?.map_or_else(|| parameters.tenant(TENANT_FILTER), |tenant| Ok(Some(tenant)))
 }
 
-/// Declares a mutation of the subscription that the path names: how its command is made and described, and its key's verb.
+/// Declares a mutation of the subscription that the path names: what its caller's key must
+/// allow, how its command is made and described, and its key's verb.
 macro_rules! subscription_mutation {
-    ($(#[$doc:meta])* $name:ident, $command:ty, $answer:ty, $make:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
+    ($(#[$doc:meta])* $name:ident, $command:ty, $answer:ty, $scopes:expr, $make:expr, $describe:expr, $verb:ident, $verb_part:literal) => {
         $(#[$doc])*
         pub struct $name(Option<TenantId>);
 
@@ -168,7 +169,7 @@ macro_rules! subscription_mutation {
             type Command = $command;
             type Answer = $answer;
 
-            const SCOPES: &'static [Scope] = &[Scope::Hook];
+            const SCOPES: &'static [Scope] = $scopes;
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
                 let stored = stored(call, &call.input.id, self.0.as_ref()).await?;
@@ -184,7 +185,7 @@ macro_rules! subscription_mutation {
 
 subscription_mutation! {
     /// Changes a subscription.
-    ChangeSubscription, UpdateSubscription, WriteSubscriptionResponse,
+    ChangeSubscription, UpdateSubscription, WriteSubscriptionResponse, &[Scope::Hook, Scope::Listen],
     |stored, principal, call| {
         let (body, service) = (&call.input.body, call.service);
         UpdateSubscription::read(stored, body, service.rules(), principal, service.engine.random())
@@ -195,7 +196,7 @@ subscription_mutation! {
 
 subscription_mutation! {
     /// Deletes a subscription.
-    RemoveSubscription, DeleteSubscription, DeleteSubscriptionResponse,
+    RemoveSubscription, DeleteSubscription, DeleteSubscriptionResponse, &[Scope::Hook],
     |stored, principal, _| DeleteSubscription::new(stored, principal), |input| drop(input.parameters.tenant(TENANT_FILTER)),
     delete, "DELETE"
 }

@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::{Command, Fields, IdSource, Record, RecordQuery, R
 use agentcafe_domain::keys::manage::{ApiKeyView, ChangeKey, CreateKey, Issuer};
 use agentcafe_domain::keys::{ApiKey, KeyUse};
 use agentcafe_engine::clock::{RandomIds, SystemClock, random};
+use agentcafe_service::keys::revocation;
 use agentcafe_store::store::Closing;
 use agentcafe_store::{Answer, Envelope, Failure, OpenError, Store, StoreLocation, StoreOptions};
 use anyhow::{Context, anyhow, ensure};
@@ -61,7 +62,7 @@ impl StoredKeys {
         let command: Arc<dyn Command> = match change {
             Change::Create => Arc::new(CreateKey::read(&fields, issuer, random())),
             Change::Rotate(id) => Arc::new(ChangeKey::rotate(&fields, issuer, id.clone(), random())),
-            Change::Revoke(id) => Arc::new(ChangeKey::revoke(issuer, id.clone())),
+            Change::Revoke(id) => Arc::new(revocation(&self.store, issuer, id).await?),
         };
         let correlation_id = RandomIds::default().fresh(self.store.clock().now()).into();
         let envelope = Envelope { command, correlation_id, request: None, outcome: None };

@@ -18,6 +18,8 @@ struct Cafe {
     webhook: String,
     rule: String,
     correlation_id: String,
+    /// A task of Nova without an assignee.
+    task: String,
     /// One of another tenant, an agent of this one, and one with every scope but `admin`.
     attackers: [(&'static str, Client); 3],
 }
@@ -60,11 +62,13 @@ impl Cafe {
         let hook = in_acme(&nova, "/v1/subscriptions", hook).await;
         let rule = json!({"roomId": "ops", "targetActorId": "Nova", "actionType": "say", "actionPayload": {"text": SECRET}, "enabled": false});
         let rule = in_acme(&nova, "/v1/reactions/subscriptions", rule).await;
+        let task = in_acme(&nova, "/v1/tasks", json!({"roomId": "ops", "title": SECRET})).await;
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             webhook: text(&hook.data()["subscription"]["id"]),
             rule: text(&rule.data()["subscription"]["id"]),
             correlation_id: text(&said.data()["correlationId"]),
+            task: text(&task.data()["task"]["taskId"]),
             attackers: [
                 ("stranger", key(json!({"kind": "agent", "actors": ["Mallory"]})).await),
                 ("agent", key(json!({"tenantId": "acme", "kind": "agent", "actors": ["Mallory"]})).await),
@@ -81,7 +85,7 @@ impl Cafe {
 #[tokio::test]
 async fn key_of_an_agent_that_turned_reaches_nothing_of_others() {
     let cafe = Cafe::start().await;
-    let (webhook, rule, trace) = (&cafe.webhook, &cafe.rule, &cafe.correlation_id);
+    let (webhook, rule, trace, task) = (&cafe.webhook, &cafe.rule, &cafe.correlation_id, &cafe.task);
     let calls: Vec<(&str, &str, String, Value)> = vec![
         (
             "speak as another",
@@ -185,6 +189,21 @@ async fn key_of_an_agent_that_turned_reaches_nothing_of_others() {
             "GET",
             "/v1/snapshots/agent?tenantId=acme&roomId=ops&actorId=Nova".into(),
             Value::Null,
+        ),
+        ("finish a task", "POST", format!("/v1/tasks/{task}/handoffs"), json!({"action": "done"})),
+        (
+            "block a task",
+            "POST",
+            format!("/v1/tasks/{task}/handoffs"),
+            json!({"action": "blocked", "note": "no"}),
+        ),
+        ("rename a task", "PATCH", format!("/v1/tasks/{task}"), json!({"title": "mine"})),
+        ("move a task on", "PATCH", format!("/v1/tasks/{task}"), json!({"progress": 99})),
+        (
+            "receive all rooms",
+            "POST",
+            "/v1/subscriptions".into(),
+            json!({"targetUrl": "http://127.0.0.1:9/mallory"}),
         ),
         ("read a trace", "GET", format!("/v1/traces/{trace}"), Value::Null),
         (

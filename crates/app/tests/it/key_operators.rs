@@ -63,7 +63,7 @@ async fn operator_grant_without_an_operator_is_audited_as_its_key() {
     assert_eq!(grant(&root, "den", "Kai").await.data()["audit"]["operatorId"], "anonymous");
 }
 
-/// The state and the assignee of a task are changed by its creator, its assignee, and operators.
+/// A task is changed by its creator, its assignee, and operators. Accepting a task makes an assignee.
 #[tokio::test]
 async fn operator_closes_the_task_of_another() {
     let (_server, root) = cafe().await;
@@ -75,7 +75,11 @@ async fn operator_closes_the_task_of_another() {
     };
     let done = json!({"state": "done"});
     let _ = patch(&boss.client, done.clone()).await.error(403, "ERR_FORBIDDEN");
-    let _ = patch(&boss.client, json!({"metadata": {"seen": true}})).await.data();
+    let _ = patch(&boss.client, json!({"metadata": {"seen": true}})).await.error(403, "ERR_FORBIDDEN");
     let _ = grant(&root, "main", "Boss").await.data();
+    let _ = patch(&boss.client, json!({"progress": 10})).await.data();
+    let kai = root.make_key(json!({"kind": "agent", "actors": ["Kai"]})).await.client;
+    let _ = kai.act(&format!("{path}/handoffs"), json!({"action": "accept"})).await.data();
+    let _ = patch(&kai, json!({"progress": 20})).await.data();
     let _ = patch(&boss.client, done).await.data();
 }

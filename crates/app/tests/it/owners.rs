@@ -18,6 +18,8 @@ use crate::{UNKNOWN_ID, launch, log, merged, say};
 
 const HOOKS: &str = "/v1/subscriptions";
 const RULES: &str = "/v1/reactions/subscriptions";
+/// The scopes of an agent, and that of webhooks of all rooms.
+const SCOPES: [&str; 8] = ["act", "listen", "inbox", "work", "remember", "react", "hook", "follow"];
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A server, and who calls it: Nova and Kai are agents of the tenant `default`, the rival is Nova of the tenant `acme`.
@@ -42,7 +44,7 @@ impl Cafe {
     async fn of(server: Server) -> Self {
         let root = server.client().with_token(SHARED_TOKEN);
         let agent =
-            |tenant: &str, actor: &str| json!({"kind": "agent", "tenantId": tenant, "actors": [actor]});
+            |tenant: &str, actor: &str| json!({"scopes": SCOPES, "tenantId": tenant, "actors": [actor]});
         Self {
             nova: root.make_key(agent("default", "Nova")).await,
             kai: root.make_key(agent("default", "Kai")).await.client,
@@ -55,7 +57,7 @@ impl Cafe {
 
     /// A key of the agent Nova with these members instead of the usual ones.
     async fn nova_with(&self, over: Value) -> Client {
-        let body = merged(json!({"kind": "agent", "actors": ["Nova"]}), &over);
+        let body = merged(json!({"scopes": SCOPES, "actors": ["Nova"]}), &over);
         self.root.make_key(body).await.client
     }
 
@@ -284,20 +286,43 @@ async fn webhook_gets_events_that_its_key_may_read() {
     assert!(receiver.received("/none").is_empty());
 }
 
-/// Another key of the actor is the same owner. A webhook goes on when the key that made it is revoked: the actor is its owner.
+/// Kind: what goes on when its maker may do nothing any more. Revoking a key disables the webhooks and the rules that were made
+/// or last changed with it, and no others of the actor. Another key of the actor is the same owner, and may enable them again.
 #[tokio::test]
-async fn webhook_outlives_the_key_that_made_it() {
+async fn revoked_key_ends_its_webhooks_and_rules() {
     let cafe = Cafe::start().await;
     let receiver = Receiver::start().await;
-    let made = subscribe(&cafe.nova.client, message_subscription(receiver.url("/hook"))).await;
-    let revoked = send(&cafe.root, Method::DELETE, &format!("/v1/keys/{}", cafe.nova.id), json!({})).await;
-    let _ = revoked.data();
+    let next = cafe.nova_with(json!({})).await;
+    let hook = |path: &str| message_subscription(receiver.url(path));
+    let answer = |text: &str| json!({"targetActorId": "Nova", "sourceActorId": "Kai", "actionType": "say", "actionPayload": {"text": text}});
+    let made = subscribe(&cafe.nova.client, hook("/revoked")).await;
+    let changed = subscribe(&cafe.nova.client, hook("/changed")).await;
+    let _ = change(&next, &changed, json!({"metadata": {"by": "the next key"}})).await.data();
+    let of_key = rule(&cafe.nova.client, answer("of the key")).await;
+    let of_next = rule(&next, answer("of the next")).await;
+    let revoke = async || {
+        send(&cafe.root, Method::DELETE, &format!("/v1/keys/{}", cafe.nova.id), json!({}))
+            .await
+            .data()
+            .clone()
+    };
+    let _ = revoke().await;
     let _ = cafe.nova.client.get(HOOKS).await.error(401, "ERR_FORBIDDEN");
     let _ = say(&cafe.kai, "Kai", "hello").await.data();
-    assert_eq!(receiver.wait("/hook", 1).await.len(), 1);
-    let next = cafe.nova_with(json!({})).await;
-    assert_eq!(ids(&listed(&next, "").await), [id_of(&made)]);
-    let _ = delete(&next, &made).await.data();
+    wait_until_processed(&cafe.root).await;
+    assert_eq!(message_texts(&receiver.wait("/changed", 2).await), ["hello", "of the next"]);
+    assert!(receiver.received("/revoked").is_empty());
+    let enabled = async |path: &str| records(&next, &format!("{path}?enabled=true")).await.len();
+    assert_eq!((enabled(HOOKS).await, enabled(RULES).await), (1, 1));
+
+    let _ = change(&next, &made, json!({"enabled": true})).await.data();
+    let _ = send(&next, Method::PATCH, &format!("{RULES}/{of_key}"), json!({"enabled": true})).await.data();
+    let _ = revoke().await;
+    assert_eq!((enabled(HOOKS).await, enabled(RULES).await), (2, 2), "they are of the next key now");
+    let events = log(&cafe.root).await;
+    let reaction = events.iter().find(|event| event["payload"]["reaction"].is_object()).unwrap();
+    assert_eq!(reaction["payload"]["reaction"]["sourceSubscriptionId"], of_next);
+    assert_eq!(reaction["by"]["verified"], true, "{reaction}");
 }
 
 /// Kind: one who fills what all share. Each owner has its own limit.

@@ -1,6 +1,6 @@
 //! Who may read a private table and replay it: `PRIVATE_TABLE_READ_GATE`, and the feature `replay` of plans.
 
-use agentcafe_testkit::{Client, Launch, Method, Reaction, Receiver, eventually, json};
+use agentcafe_testkit::{Client, Launch, Method, Reaction, Receiver, Value, eventually, json};
 use tempfile::TempDir;
 
 use crate::stored_tables::{StoredTable, store_tables};
@@ -19,11 +19,12 @@ async fn launch_with_table(features: &[&'static str], open_for_ms: i64) -> (Temp
 }
 
 /// Reads of the private table.
-const TABLE_READS: [&str; 16] = [
+const TABLE_READS: [&str; 17] = [
     "/v1/events?roomId=den",
     "/v1/timeline?roomId=den",
     "/v1/mentions?roomId=den",
     "/v1/events/poll?timeoutMs=0&roomId=den&tenantId=default",
+    "/v1/inbox?roomId=den",
     "/v1/presence?roomId=den",
     "/v1/presence/last-seen?roomId=den",
     "/v1/bootstrap?roomId=den",
@@ -306,4 +307,39 @@ async fn read_gate_is_off_by_default() {
         let invalid = client.get(&format!("{read}viewerActorId=a%07b")).await;
         assert_eq!(invalid.error(400, "ERR_VALIDATION")["field"], "viewerActorId", "{read}");
     }
+}
+
+/// Kind: what a private table tells by another way than its room's reads. Notes of handoffs and mentions reach the inbox of whom
+/// they name, member or not: whoever may not read the room sees none of them, in lists, in answers and in counts.
+#[tokio::test]
+async fn read_gate_covers_inboxes_and_assigned_tasks() {
+    let (_directory, launch) = launch_with_table(&["task_board"], 3_600_000).await;
+    let server = launch.env("PRIVATE_TABLE_READ_GATE", "members").start().await;
+    let client = server.client();
+    let task = json!({"roomId": "den", "actorId": "Nova", "title": "the secret task"});
+    let task = client.act("/v1/tasks", task).await.data()["task"]["taskId"].as_str().unwrap().to_owned();
+    for to in ["Kai", "Eve"] {
+        let over =
+            json!({"actorId": "Nova", "action": "assign", "toAssigneeActorId": to, "note": "a secret note"});
+        let _ = client.act(&format!("/v1/tasks/{task}/handoffs"), over).await.data();
+    }
+    let inbox =
+        async |actor: &str| client.get(&format!("/v1/inbox?actorId={actor}&viewerActorId={actor}")).await;
+    let bootstrap = async |actor: &str| client.get(&format!("/v1/bootstrap?actorId={actor}")).await;
+    let known = inbox("Kai").await.data()["items"].as_array().unwrap().clone();
+    assert!(known.iter().any(|item| item["payload"]["note"] == "a secret note"), "{known:?}");
+    for answer in [inbox("Eve").await, bootstrap("Eve").await] {
+        assert!(!answer.text.contains("secret"), "{}", answer.text);
+    }
+    assert_eq!(inbox("Eve").await.data()["unreadCount"], 0);
+    assert_eq!(bootstrap("Eve").await.data()["actor"]["unreadCount"], 0);
+    // The ids of the items, as a member of the room could tell them.
+    let all = client.get("/v1/inbox?roomId=den&viewerActorId=Nova").await;
+    let of_eve = |item: &&Value| item["actorId"] == "Eve";
+    let id =
+        all.data()["items"].as_array().unwrap().iter().find(of_eve).unwrap()["inboxId"].as_str().unwrap();
+    let ack = client.act(&format!("/v1/inbox/{id}/ack"), json!({"actorId": "Eve"})).await;
+    let _ = ack.error(403, "ERR_FORBIDDEN");
+    assert!(!ack.text.contains("secret"), "{}", ack.text);
+    let _ = client.get("/v1/inbox").await.error(403, "ERR_FORBIDDEN");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Code, CorrelationId, IdempotencyKey};
+use agentcafe_domain::kernel::{Code, CorrelationId, EventAuthor, IdempotencyKey};
 use agentcafe_domain::reactions::{
     MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
 };
@@ -87,7 +87,7 @@ impl ReactionRunner {
             tenant_id: source.tenant_id.clone(),
             room_id: Some(source.room_id.clone()),
             actor_id: Some(rule.subscription.target_actor_id.clone()),
-            by: None,
+            by: rule.key_id.clone().map(|key_id| EventAuthor { key_id, verified: true }),
             owner: rule.subscription.owner.clone(),
             started_at: self.engine.now(),
         };

@@ -76,7 +76,12 @@ async fn reactions_start_at_the_head_of_the_log() {
 async fn reactions_that_cannot_proceed_are_reported_as_stuck() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
-    let intact = StoredReaction { subscription: cafe.shown(rule).await, revision: 0, since: Sequence::START };
+    let intact = StoredReaction {
+        subscription: cafe.shown(rule).await,
+        revision: 0,
+        since: Sequence::START,
+        key_id: None,
+    };
     cafe.damage(rule).await;
     cafe.order("Nova").await;
     let stuck = || cafe.engine.followers.stuck(cafe.clock.stopwatch());

@@ -1,4 +1,4 @@
-//! Making, changing, rotating and revoking API keys. Each of these leaves an entry in the audit trail.
+//! Making, changing and rotating API keys. Each of these leaves an entry in the audit trail.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::kernel::{
     IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
 };
 use crate::operators::audit::{self, AuditInput, AuditVerdict};
+use crate::work;
 
 const NAME: Field = Field::new("name", "What people call the key.", "Nova's key").up_to(128).in_example();
 const KIND: Field =
@@ -45,6 +46,8 @@ const EXPIRES_AT: Field = Field::new(
 );
 const GRACE_SECONDS: Field =
     Field::new("graceSeconds", "How long the secret before this one still counts, in seconds.", "86400");
+/// What a key keeps from when it is made.
+const FIXED: [Field; 5] = [KIND, SCOPES, TENANT_ID, ACTORS, ROOMS];
 /// How long the old secret of a rotated key counts, unless the caller says so: a day.
 const DEFAULT_GRACE_SECONDS: i64 = 86_400;
 const GRACE_RANGE: std::ops::RangeInclusive<i64> = 0..=30 * 86_400;
@@ -168,7 +171,12 @@ pub struct WriteKeyResponse {
 }
 
 impl WriteKeyResponse {
-    fn reply(ctx: &CommandContext<'_>, success: Success, key: &ApiKey, token: Option<&Secret>) -> Reply {
+    pub(super) fn reply(
+        ctx: &CommandContext<'_>,
+        success: Success,
+        key: &ApiKey,
+        token: Option<&Secret>,
+    ) -> Reply {
         let answer = |token: Option<&Secret>| Self {
             key: ApiKeyView::of(key, None, ctx.now),
             token: token.map(|token| token.expose().to_owned()),
@@ -182,7 +190,7 @@ impl WriteKeyResponse {
 }
 
 /// Adds what was done with a key to the audit trail of its tenant.
-fn audit(ctx: &mut CommandContext<'_>, issuer: &Issuer, action: &str, key: &ApiKey) {
+pub(super) fn audit(ctx: &mut CommandContext<'_>, issuer: &Issuer, action: &str, key: &ApiKey) {
     let operator = ActorId::parse(issuer.name()).expect("an issuer's name is an id");
     let metadata: Map<String, Value> = Map::from_iter([("keyId".to_owned(), key.key_id.as_str().into())]);
     let input = AuditInput {
@@ -198,7 +206,11 @@ fn audit(ctx: &mut CommandContext<'_>, issuer: &Issuer, action: &str, key: &ApiK
 }
 
 /// The key with this id that the issuer may change.
-fn existing(ctx: &CommandContext<'_>, issuer: &Issuer, key_id: &str) -> Result<ApiKey, CommandError> {
+pub(super) fn existing(
+    ctx: &CommandContext<'_>,
+    issuer: &Issuer,
+    key_id: &str,
+) -> Result<ApiKey, CommandError> {
     let found = ctx.get::<ApiKey>(ApiKey::key_of(key_id))?;
     let of_tenant = |key: &ApiKey| issuer.tenant().is_none_or(|own| key.tenant_id.as_ref() == Some(own));
     let key = found.filter(of_tenant).ok_or_else(|| not_found(key_id))?;
@@ -234,6 +246,10 @@ impl Draft {
         let name = fields.filled_text(NAME)?;
         let kind = fields.text_choice(KIND, &Kind::NAMES)?;
         let scopes = scopes(fields, kind);
+        let is_ambiguous = kind.is_some() && fields.has(SCOPES.name) && !fields.is_describing();
+        if is_ambiguous {
+            return Err(DomainError::invalid(SCOPES.name, "a key has either a kind or scopes, not both"));
+        }
         // Read before any of them is refused: the description of the API lists what was read.
         let (tenant, actors) = (fields.trimmed_text(TENANT_ID), fields.texts(ACTORS));
         let (rooms, expires_at) = (fields.texts(ROOMS), fields.timestamp(EXPIRES_AT));
@@ -337,6 +353,10 @@ impl Command for CreateKey {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let Draft { name, tenant, actors, rooms, scopes, expires_at } = self.draft.clone()?;
+        if let Some(past) = expires_at.filter(|end| *end <= ctx.now) {
+            let error = DomainError::out_of_bounds(EXPIRES_AT.name, "a key ends after now", past.to_string());
+            return Err(error.with("min", ctx.now.to_string()).into());
+        }
         let key_id = token::key_id(&self.random);
         let (text, hash) = token::make(&key_id, &self.random);
         let key = ApiKey {
@@ -377,11 +397,9 @@ enum Change {
     Update(Result<(Option<Option<String>>, Option<Option<Timestamp>>), DomainError>),
     /// A new secret; the old one counts for so many seconds more.
     Rotate(Result<i64, DomainError>, Box<[u8; RANDOM_BYTES]>),
-    /// It counts no more.
-    Revoke,
 }
 
-/// Changes, rotates or revokes a key.
+/// Changes or rotates a key.
 pub struct ChangeKey {
     issuer: Issuer,
     key_id: String,
@@ -392,6 +410,14 @@ impl ChangeKey {
     /// A change of its name or its end, as the body says.
     pub fn update(fields: &Fields, issuer: Issuer, key_id: String) -> Self {
         let read = || {
+            // What a key reaches is fixed when it is made.
+            if let Some(fixed) = FIXED.iter().find(|field| fields.has(field.name) && !fields.is_describing())
+            {
+                return Err(DomainError::invalid(fixed.name, "this cannot be changed: make another key"));
+            }
+            if [NAME, EXPIRES_AT].iter().all(|field| !fields.has(field.name)) {
+                return Err(work::names_nothing(&[NAME, EXPIRES_AT]));
+            }
             let name = fields.has(NAME.name).then(|| fields.filled_text(NAME)).transpose()?;
             let expires_at = fields.has(EXPIRES_AT.name).then(|| fields.timestamp(EXPIRES_AT)).transpose()?;
             Ok((name, expires_at))
@@ -404,11 +430,6 @@ impl ChangeKey {
         let grace =
             fields.bounded(GRACE_SECONDS, GRACE_RANGE).map(|grace| grace.unwrap_or(DEFAULT_GRACE_SECONDS));
         Self { change: Change::Rotate(grace, Box::new(random)), issuer, key_id }
-    }
-
-    /// The end of the key.
-    pub fn revoke(issuer: Issuer, key_id: String) -> Self {
-        Self { change: Change::Revoke, issuer, key_id }
     }
 }
 
@@ -431,10 +452,6 @@ impl Command for ChangeKey {
             Change::Rotate(grace, random) => {
                 token = Some(rotate(&mut key, grace.clone()?, random, ctx.now)?);
                 "key_rotate"
-            }
-            Change::Revoke => {
-                key.disabled_at.get_or_insert(ctx.now);
-                "key_revoke"
             }
         };
         ctx.put(&key);

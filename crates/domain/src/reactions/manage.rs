@@ -193,7 +193,7 @@ impl CreateReaction {
 
     /// The rules that the caller has already; none if their number is not limited.
     fn owned(&self) -> Option<RecordQuery> {
-        self.principal.owner().map(|owner| StoredReaction::owned(&self.tenant_id, &owner))
+        self.principal.owner().map(|owner| StoredReaction::of_owner(&owner).is("tenant_id", &self.tenant_id))
     }
 
     /// Checks that the tenant and the caller may have one more.
@@ -241,7 +241,8 @@ impl CreateReaction {
             updated_at: ctx.now,
         };
         wanted.draft.apply(&mut subscription, ctx.rules)?;
-        Ok(StoredReaction { subscription, revision: 0, since: ctx.effects.heads.sequence })
+        let (since, key_id) = (ctx.effects.heads.sequence, self.principal.key_id());
+        Ok(StoredReaction { subscription, revision: 0, since, key_id })
     }
 }
 
@@ -410,6 +411,7 @@ impl Command for UpdateReaction {
             stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
         stored.revision += 1;
+        stored.key_id = self.named.principal.key_id();
         stored.subscription.updated_at = ctx.now;
         ctx.put(&stored);
         Ok(WriteReactionResponse::reply(ctx, Success::Ok, stored.subscription))

@@ -8,9 +8,9 @@ use super::change::{UPDATE, append_changes, current};
 use super::{Task, TaskHandoff, TaskState};
 use crate::inbox;
 use crate::kernel::{
-    ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, Comparison, DomainError, EXAMPLE_ID,
-    Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery, Reply, RoomId, Sequence, Success,
-    TenantId, Timestamp, record, response, wire_enum,
+    ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, Comparison, DomainError,
+    EXAMPLE_ID, Field, Fields, MAX_REFERENCE_CHARS, METADATA, Query, RecordQuery, Reply, RoomId, Sequence,
+    Success, TenantId, Timestamp, record, response, wire_enum,
 };
 use crate::work::{self, Editor};
 
@@ -47,15 +47,18 @@ wire_enum! {
 }
 
 impl HandoffAction {
-    /// Whether `actor` may do this with the task.
-    fn is_open_to(self, task: &Task, actor: &ActorId) -> bool {
+    /// Whether `actor` may do this with the task. A task without an assignee is anybody's to accept; with an actor's API key,
+    /// it must be accepted before it is reported blocked or done.
+    fn is_open_to(self, task: &Task, actor: &ActorId, authority: Authority) -> bool {
         let is_creator = task.created_by == *actor;
         let is_assignee = task.assignee_actor_id.as_ref() == Some(actor);
         let has_no_assignee = task.assignee_actor_id.is_none();
         match self {
             Self::Assign => is_creator || is_assignee,
             Self::Accept => is_assignee || has_no_assignee,
-            Self::Blocked | Self::Done => is_creator || is_assignee || has_no_assignee,
+            Self::Blocked | Self::Done => {
+                is_creator || is_assignee || (has_no_assignee && authority == Authority::Admin)
+            }
         }
     }
 }
@@ -205,6 +208,7 @@ pub struct HandOffTask {
     actor: ActorInRoom,
     task: Task,
     input: Result<HandoffInput, DomainError>,
+    authority: Authority,
 }
 
 response! {
@@ -221,7 +225,8 @@ response! {
 impl HandOffTask {
     /// Reads the task's fields from the body. The task is in the editor's tenant.
     pub fn read(fields: &Fields, editor: Editor, task: Task) -> Self {
-        Self { actor: editor.in_room(&task.room_id), task, input: HandoffInput::read(fields) }
+        let (actor, input) = (editor.in_room(&task.room_id), HandoffInput::read(fields));
+        Self { actor, task, input, authority: fields.authority() }
     }
 
     /// Names the fields of the body.
@@ -245,7 +250,7 @@ impl HandOffTask {
                 .with("taskId", task_id)
                 .with("state", task.state.as_str()));
         }
-        if !input.action.is_open_to(task, &self.actor.actor_id) {
+        if !input.action.is_open_to(task, &self.actor.actor_id, self.authority) {
             return Err(self
                 .actor
                 .describe(DomainError::new(Code::Forbidden))

@@ -54,6 +54,20 @@ impl<'a> SubscriptionSubject<'a> {
         }
     }
 
+    /// Checks that the caller may have what happens there sent to it, as [`SubscriptionSubject::check`] does.
+    ///
+    /// # Errors
+    /// As [`Principal::check_listens`] and [`SubscriptionSubject::check`].
+    pub(super) fn check_for(
+        &self,
+        principal: &Principal,
+        ctx: &CommandContext<'_>,
+        action: &'static str,
+    ) -> Result<(), CommandError> {
+        principal.check_listens(self.room_id.is_some())?;
+        self.check(ctx, action)
+    }
+
     /// Checks a mutation of the subscription: access to a private table, then the overrides of operators.
     ///
     /// # Errors

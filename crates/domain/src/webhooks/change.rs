@@ -14,16 +14,20 @@ use crate::kernel::{
 use crate::keys::Principal;
 use crate::work::set;
 
-/// What every change reads.
-fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
+/// What a change reads of the subscription.
+pub(crate) fn own_reads(id: Uuid) -> [Query; 3] {
     let key = Subscription::key_of(id);
-    let own = [
+    [
         Query::one::<Subscription>(key.clone()),
-        Query::one::<DeliveryProgress>(key.clone()),
-        Query::one::<WebhookSecret>(key),
+        Query::one::<DeliveryProgress>(key),
         WebhookCounter::read(CounterKind::Revisions),
-    ];
-    own.into_iter().chain(subject.reads()).collect()
+    ]
+}
+
+/// What every change of a client reads.
+fn reads(id: Uuid, subject: &SubscriptionSubject<'_>) -> Vec<Query> {
+    let secret = Query::one::<WebhookSecret>(Subscription::key_of(id));
+    own_reads(id).into_iter().chain([secret]).chain(subject.reads()).collect()
 }
 
 /// The subscription, if it was not deleted and exists for the caller.
@@ -37,7 +41,7 @@ fn existing(ctx: &CommandContext<'_>, id: Uuid, principal: &Principal) -> Result
 ///
 /// # Errors
 /// [`CommandError::Load`] for its progress and the counter of revisions.
-pub(super) fn put_changed(
+pub(crate) fn put_changed(
     ctx: &mut CommandContext<'_>,
     subscription: &mut Subscription,
 ) -> Result<Option<DeliveryProgress>, CommandError> {
@@ -129,10 +133,15 @@ impl Command for UpdateSubscription {
         let found = existing(ctx, self.stored.id, &self.principal)?;
         let about = self.about.as_ref().map_err(Clone::clone)?;
         let mut subscription = self.moved(found, about);
-        SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_update")?;
+        SubscriptionSubject::of(&subscription).check_for(
+            &self.principal,
+            ctx,
+            "event_subscription_update",
+        )?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
         let secret = self.secret(&subscription, settings);
         apply(&mut subscription, settings);
+        subscription.key_id = self.principal.key_id();
         if let Some(secret) = &secret {
             ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
         }

@@ -92,7 +92,7 @@ impl CreateSubscription {
 
     /// The subscriptions that the caller has already; none if their number is not limited.
     fn owned(&self) -> Option<RecordQuery> {
-        self.principal.owner().map(|owner| Subscription::owned(&self.tenant_id, &owner))
+        self.principal.owner().map(|owner| Subscription::of_owner(&owner).is("tenant_id", &self.tenant_id))
     }
 
     /// Counts one more of the store and of its owner.
@@ -123,7 +123,7 @@ impl Command for CreateSubscription {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let settings = self.settings.clone()?;
         let reader = self.reader();
-        self.about(reader.as_ref()).check(ctx, ACTION)?;
+        self.about(reader.as_ref()).check_for(&self.principal, ctx, ACTION)?;
         let defaults = SubscriptionDefaults::DEFAULT;
         self.count(ctx)?;
         let revision = counter::next_revision(ctx)?;
@@ -133,6 +133,7 @@ impl Command for CreateSubscription {
             room_id: self.room_id.clone(),
             actor_id: self.actor_id.clone(),
             owner: self.principal.owner(),
+            key_id: self.principal.key_id(),
             reader,
             event_types: settings.event_types.unwrap_or_default(),
             target_url: settings.target_url.unwrap_or_default(),

@@ -39,6 +39,7 @@ fn rule() -> StoredReaction {
         },
         revision: 0,
         since: Sequence::START,
+        key_id: None,
     }
 }
 

@@ -160,15 +160,20 @@ impl ReadBootstrap {
         // With an API key that is bound to rooms, what is in the others does not exist.
         let is_bound = call.caller.principal.binding().is_some_and(|binding| !binding.rooms.is_any());
         let room = Some(&self.room).filter(|_| is_bound);
-        let counts: Vec<UnreadCount> = service.find(unread_counts(tenant, room, Some(&actor_id))).await?;
+        let mut counts: Vec<UnreadCount> = service.find(unread_counts(tenant, room, Some(&actor_id))).await?;
         let unread = newest_unread(tenant, &actor_id, MAX_INBOX).is_if_given("room_id", room);
-        let inbox: Vec<InboxItem> = service.find(unread).await?;
+        let mut inbox: Vec<InboxItem> = service.find(unread).await?;
         let assigned = RecordQuery::all::<Task>("updated_at", MAX_ASSIGNED_TASKS)
             .newest_first()
             .is("tenant_id", tenant)
             .is("assignee_actor_id", &actor_id)
             .is_if_given("room_id", room)
             .only("state", Comparison::IsNot, TaskState::Done.as_str());
+        let mut assigned_tasks: Vec<Task> = service.find(assigned).await?;
+        let viewer = self.viewer.as_ref();
+        service.retain_readable(&mut counts, viewer).await?;
+        service.retain_readable(&mut inbox, viewer).await?;
+        service.retain_readable(&mut assigned_tasks, viewer).await?;
         let suggested_thread_id = match inbox.iter().find_map(|item| item.thread_id.clone()) {
             Some(thread) => Some(thread),
             None => self.thread_of_newest_message(service, &actor_id).await?,
@@ -178,7 +183,7 @@ impl ReadBootstrap {
             suggested_thread_id,
             presence: service.get(vec![tenant.into(), (&self.room).into(), (&actor_id).into()]).await?,
             inbox,
-            assigned_tasks: service.find(assigned).await?,
+            assigned_tasks,
             actor_id,
         })
     }

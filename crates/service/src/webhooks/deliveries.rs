@@ -1,8 +1,7 @@
 //! Attempts to deliver, and the dead-letter queue: the events that could not be delivered.
 
 use agentcafe_domain::kernel::{
-    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, Record, RecordQuery, RoomId, Rules,
-    TENANT_FILTER, TenantId,
+    ActorId, DomainError, EXAMPLE_ID, Field, OperationError, Record, RecordQuery, Rules, TENANT_FILTER,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry, DlqStatus};
@@ -10,7 +9,7 @@ use agentcafe_domain::webhooks::replay::{ReplayDelivery as ReplayDeliveryCommand
 
 use crate::operation::{Call, FromInput, Input, KeyScope, Mutation, Operation, Prepared, parameters};
 use crate::paging::{Page, PageSelector, newest_by, record_list};
-use crate::read_access;
+use crate::read_access::{self, OfRoom};
 
 const EVENT_ID: Field = Field::new("eventId", "Only deliveries of this event.", EXAMPLE_ID);
 const STATUS: Field = Field::new("status", "Only entries in this state.", "open");
@@ -56,20 +55,19 @@ parameters! {
 }
 
 /// A page of the caller's records, without those about rooms that it may not read: such a page may hold fewer than its limit.
-async fn own<R: Record>(
+async fn own<R: Record + OfRoom>(
     call: &Call<'_>,
     query: RecordQuery,
     viewer: Option<ActorId>,
-    room_of: impl Fn(&R) -> (TenantId, RoomId),
 ) -> Result<Page<R>, OperationError> {
     let principal = &call.caller.principal;
     let query = query.is_if_given("owner", principal.restricted_to().as_ref());
     let mut page: Page<R> = call.service.page(query).await?;
     page.records.retain(|record| {
-        let (tenant, room) = room_of(record);
-        principal.reaches(&tenant, Some(&room))
+        let (tenant, room) = record.room();
+        principal.reaches(tenant, Some(room))
     });
-    call.service.retain_readable(&mut page.records, viewer.as_ref(), room_of).await?;
+    call.service.retain_readable(&mut page.records, viewer.as_ref()).await?;
     Ok(page)
 }
 
@@ -79,8 +77,7 @@ impl Operation for ListDeliveries {
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<DeliveryList, OperationError> {
-        let room_of = |delivery: &Delivery| (delivery.tenant_id.clone(), delivery.room_id.clone());
-        Ok(own(call, self.page.of(self.query), self.viewer, room_of).await?.into())
+        Ok(own(call, self.page.of(self.query), self.viewer).await?.into())
     }
 }
 
@@ -90,8 +87,7 @@ impl Operation for ListDlq {
     const SCOPES: &'static [Scope] = &[Scope::Hook];
 
     async fn run(self, call: &Call<'_>) -> Result<DlqList, OperationError> {
-        let room_of = |entry: &DlqEntry| (entry.tenant_id.clone(), entry.room_id.clone());
-        Ok(own(call, self.page.of(self.query), self.viewer, room_of).await?.into())
+        Ok(own(call, self.page.of(self.query), self.viewer).await?.into())
     }
 }
 

@@ -158,8 +158,8 @@ mod tests {
             PinnedContext::active(tenant, room),
             StoredReaction::at_work(tenant),
             StoredReaction::any_at_work(),
-            StoredReaction::owned(tenant, &owner),
-            Subscription::owned(tenant, &owner),
+            StoredReaction::of_owner(&owner).is("tenant_id", tenant),
+            Subscription::of_owner(&owner).is("tenant_id", tenant),
             DlqEntry::with_id(uuid::Uuid::nil()),
             RecordQuery::all::<DlqEntry>("dlq_seq", 9)
                 .only("dlq_seq", Comparison::AtMost, 9_i64)

@@ -98,13 +98,10 @@ pub(super) async fn holders(nobody: &Client, root: &Client) -> Vec<Holder> {
         (Holder { name, scopes, client: made.client, bound }, made.id)
     };
     let nova = json!({"actors": ["Nova"], "rooms": ["lab"]});
-    let (expired, _) = key(
-        "agent",
-        AGENT,
-        Bound::Stranger,
-        crate::merged(nova.clone(), &json!({"expiresAt": "2020-01-01T00:00:00.000Z"})),
-    )
-    .await;
+    let (expired, id) = key("agent", AGENT, Bound::Stranger, nova.clone()).await;
+    let end = json!({"expiresAt": "2020-01-01T00:00:00.000Z"});
+    let ended = root.request(Method::PATCH, &format!("/v1/keys/{id}")).key(&fresh_key()).json(&end);
+    let _ = ended.send().await.data();
     let (revoked, id) = key("agent", AGENT, Bound::Stranger, nova.clone()).await;
     let ended = root.request(Method::DELETE, &format!("/v1/keys/{id}"));
     let _ = ended.key(&fresh_key()).send().await.data();
