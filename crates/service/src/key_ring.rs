@@ -83,7 +83,12 @@ impl KeyRing {
         token: &Token,
         now: Timestamp,
     ) -> Result<Option<Arc<KeyHolder>>, OperationError> {
-        let known = self.get(&token.key_id).await?.filter(|known| known.key.accepts(token, now));
+        let accepts = |known: &Arc<KnownKey>| known.key.accepts(token, now);
+        let known = match self.get(&token.key_id).await?.filter(accepts) {
+            Some(known) => Some(known),
+            // Another node may have made the secret just now.
+            None => self.load(&token.key_id).await?.filter(accepts),
+        };
         let holder = known.and_then(|known| {
             known.holders.iter().find(|(hash, _)| *hash == token.hash).map(|(_, holder)| Arc::clone(holder))
         });
@@ -98,9 +103,14 @@ impl KeyRing {
     /// # Errors
     /// The store cannot be read.
     pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<KnownKey>>, OperationError> {
-        if let Some(key) = self.current(|known| known.keys.get(key_id).cloned()) {
-            return Ok(Some(key));
+        match self.current(|known| known.keys.get(key_id).cloned()) {
+            Some(key) => Ok(Some(key)),
+            None => self.load(key_id).await,
         }
+    }
+
+    /// As [`KeyRing::get`], as it is stored now.
+    async fn load(&self, key_id: &str) -> Result<Option<Arc<KnownKey>>, OperationError> {
         let version = *self.version.borrow();
         let Some(key) = self.store.get::<ApiKey>(ApiKey::key_of(key_id)).await? else { return Ok(None) };
         let key: Arc<KnownKey> = Arc::new(key.into());
