@@ -12,6 +12,7 @@ mod audit;
 mod auth;
 mod background_load;
 mod bootstrap;
+mod browser;
 mod browser_access;
 mod check_order;
 mod check_order_private_table;
