@@ -114,6 +114,7 @@ mod store_read_only;
 mod store_shorter_log;
 mod store_start;
 mod stored_tables;
+mod stream_presence;
 mod streams;
 mod table_fixtures;
 mod table_sessions;
