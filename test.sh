@@ -34,6 +34,12 @@ if ! compgen -G '/usr/lib/*/faketime/libfaketime.so.1' > /dev/null; then
     $(as_root) apt-get install --yes --no-install-recommends libfaketime
 fi
 
+# A browser.
+if ! command -v chromium > /dev/null; then
+    $(as_root) apt-get update
+    $(as_root) apt-get install --yes --no-install-recommends chromium
+fi
+
 # Schemathesis, in its own virtual environment: it tests the server against the OpenAPI document.
 schemathesis_version=4.32.5
 target=${CARGO_TARGET_DIR:-target}

@@ -1,9 +1,12 @@
 //! Messages, threads and mentions: the meaning of the command `say`.
 
+mod mentions;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+pub use self::mentions::mentions_in;
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
 use crate::inbox;
 use crate::kernel::{
@@ -131,29 +134,6 @@ payloads! {
     }
     /// A bubble without a message. Reserved: nothing appends it.
     BubblePosted { bubble: Bubble }
-}
-
-/// The actors that a text mentions: `@` at the start or after a character that is no part of a word, then letters,
-/// digits, `_` or `-`. Each once, in order.
-pub fn mentions_in(text: &str) -> Vec<ActorId> {
-    let mut mentioned: Vec<ActorId> = Vec::new();
-    let mut before = None;
-    for (at, character) in text.char_indices() {
-        let starts = character == '@' && !before.is_some_and(|c: char| c.is_alphanumeric() || c == '_');
-        before = Some(character);
-        if !starts {
-            continue;
-        }
-        let name = &text[at + 1..];
-        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
-        let name = &name[..end.unwrap_or(name.len())];
-        if let Ok(actor) = ActorId::parse(name)
-            && !mentioned.contains(&actor)
-        {
-            mentioned.push(actor);
-        }
-    }
-    mentioned
 }
 
 /// `POST /v1/commands/say`: an actor says something.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::answer;
 use crate::observe::REQUEST_ID;
+use crate::sse;
 
 /// An error response. Its body names the request id, so the middleware renders it ([`render`]).
 #[derive(Clone, Debug)]
@@ -89,17 +90,22 @@ struct ErrorBody<'a> {
     request_id: &'a str,
 }
 
-/// Renders the envelope of an [`ApiError`] into its response, which so far has a status and headers. Other responses stay
-/// as they are.
-pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
+/// Renders the envelope of an [`ApiError`] into its response, which so far has a status and headers. An `EventSource` gets a
+/// temporary error as an event. Other responses stay as they are.
+pub(crate) fn render(mut response: Response, request_id: &str, is_from_event_source: bool) -> Response {
     let Some(ApiError(error)) = response.extensions_mut().remove() else { return response };
     let DomainError { code, message, mut details } = error.error;
     if let Some(correlation_id) = &error.correlation_id {
         details.insert("correlationId".to_owned(), correlation_id.as_str().into());
     }
     let body = ErrorBody { code: code.as_str(), message: &message, details: &details, request_id };
-    let body = serde_json::to_vec(&ErrorEnvelope { ok: false, error: body }).expect("details have text keys");
-    let mut rendered = answer::json(status_of(code), body);
+    let mut rendered = match error.retry_after_seconds.filter(|_| is_from_event_source) {
+        Some(seconds) => sse::error(&body, seconds),
+        None => {
+            let body = ErrorEnvelope { ok: false, error: body };
+            answer::json(status_of(code), serde_json::to_vec(&body).expect("details have text keys"))
+        }
+    };
     let headers = rendered.headers_mut();
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH {
@@ -113,11 +119,16 @@ pub(crate) fn render(mut response: Response, request_id: &str) -> Response {
 }
 
 /// What `ERR_UNAVAILABLE` looks like outside of the middleware; `replaced` is the response that it is sent instead of.
-pub(crate) fn unavailable_instead(replaced: &Response, message: &str) -> Response {
+pub(crate) fn unavailable_instead(
+    replaced: &Response,
+    message: &str,
+    is_from_event_source: bool,
+) -> Response {
     let id = replaced.headers().get(REQUEST_ID);
     let mut response = render(
         ApiError::unavailable(message).into_response(),
         id.and_then(|id| id.to_str().ok()).unwrap_or_default(),
+        is_from_event_source,
     );
     if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id.clone());

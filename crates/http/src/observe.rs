@@ -19,6 +19,7 @@ use crate::cross_origin::protect;
 use crate::error;
 use crate::metrics::method_name;
 use crate::middleware::{Middleware, RouteTraits};
+use crate::sse;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is accepted from a client, in bytes.
@@ -73,6 +74,7 @@ struct Observation {
     middleware: Arc<Middleware>,
     method: &'static str,
     context: RequestContext,
+    is_from_event_source: bool,
     began: Duration,
     span: Span,
 }
@@ -99,12 +101,13 @@ impl Observation {
         let allowed_origin = middleware.browsers.allowed_origin(request.headers()).cloned();
         let is_from_foreign_page = allowed_origin.is_none() && other_site(request.headers()).is_some();
         let context = RequestContext { id, route, allowed_origin, is_from_foreign_page };
+        let is_from_event_source = sse::is_from_event_source(request.headers());
         let began = middleware.clock.stopwatch();
-        Self { middleware: Arc::clone(middleware), method, context, began, span }
+        Self { middleware: Arc::clone(middleware), method, context, is_from_event_source, began, span }
     }
 
     fn end(self, response: Response) -> Response {
-        let Self { middleware, method, context, began, span } = self;
+        let Self { middleware, method, context, is_from_event_source, began, span } = self;
         let RequestContext { id, route, allowed_origin, .. } = context;
         let took = middleware.clock.stopwatch() - began;
         middleware.metrics.count(method, route, response.status(), took);
@@ -121,7 +124,7 @@ impl Observation {
             let route = route.template;
             tracing::error!(request_id = id_text, method, route, "a request ended with an internal error");
         }
-        let mut response = error::render(response, id_text);
+        let mut response = error::render(response, id_text, is_from_event_source);
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, id);
         protect(headers, allowed_origin, !middleware.browsers.allowed_origins.is_empty());

@@ -136,6 +136,7 @@ fn answer(
     let (admission, state) = (admission.clone(), Arc::clone(state));
     // hyper reads the rest of a smaller body by itself.
     let is_large = request.body().size_hint().upper().is_none_or(|bytes| bytes > MAX_BUFFER_BYTES as u64);
+    let is_from_event_source = sse::is_from_event_source(request.headers());
     let mut request = request.map(|body| Body::new(RequestBody::new(body, Arc::clone(&state))));
     request.extensions_mut().insert(ConnectInfo(peer));
     request.extensions_mut().insert(connection);
@@ -148,7 +149,10 @@ fn answer(
         if is_upgraded || sse::is_event_stream(&response) {
             match admission.stream() {
                 Some(permit) => state.begin_stream(is_upgraded, permit),
-                None => response = unavailable_instead(&response, "the server has no room for more streams"),
+                None => {
+                    let message = "the server has no room for more streams";
+                    response = unavailable_instead(&response, message, is_from_event_source);
+                }
             }
         }
         let share = response.extensions_mut().remove::<Share>();

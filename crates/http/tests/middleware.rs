@@ -113,6 +113,30 @@ async fn send(server: &Router, path: &str, headers: &[(&str, &str)]) -> (StatusC
     (parts.status, parts.headers, to_bytes(body, usize::MAX).await.expect("the body is whole").to_vec())
 }
 
+/// Any status but 200 ends an `EventSource` for good, so what passes is sent as an event, and the pause is short. Other clients,
+/// and other errors, have their statuses.
+#[tokio::test]
+async fn temporary_error_is_an_event_for_an_event_source() {
+    let (server, _) = server(1);
+    let browser = ("sec-fetch-mode", "cors");
+    let accept = ("accept", "text/event-stream");
+    let token = ("x-api-key", "secret");
+    assert_eq!(send(&server, "/small", &[browser, accept]).await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(send(&server, "/small", &[token]).await.0, StatusCode::OK);
+    for others in [&[token][..], &[token, accept], &[token, browser]] {
+        assert_eq!(send(&server, "/small", others).await.0, StatusCode::TOO_MANY_REQUESTS, "{others:?}");
+    }
+    let (status, headers, body) = send(&server, "/small", &[token, browser, accept]).await;
+    let body = String::from_utf8(body).expect("a stream is text");
+    assert_eq!((status.as_u16(), headers["content-type"].as_bytes()), (200, &b"text/event-stream"[..]));
+    assert_eq!(
+        (headers["retry-after"].as_bytes(), headers["x-ratelimit-limit"].as_bytes()),
+        (&b"60"[..], &b"1"[..])
+    );
+    let start = "retry: 5000\nevent: error\ndata: {\"code\":\"ERR_RATE_LIMITED\",";
+    assert!(body.starts_with(start) && body.ends_with("}\n\n"), "{body}");
+}
+
 #[tokio::test]
 async fn panic_in_a_handler_is_an_internal_error_and_counted() {
     let (server, registry) = server(0);

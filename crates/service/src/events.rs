@@ -11,6 +11,7 @@ use crate::service::Service;
 
 mod follow;
 mod list;
+mod listener;
 mod poll;
 
 pub use follow::{FollowEvents, FollowedEvents, LogSubscriber};

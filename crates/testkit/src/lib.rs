@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+pub mod browser;
 pub mod client;
 pub mod everywhere;
 pub mod fake_clock;
@@ -29,6 +30,7 @@ pub use bytes::Bytes;
 pub use reqwest::Method;
 pub use serde_json::{Value, json};
 
+pub use crate::browser::Browser;
 pub use crate::client::{Answer, Client, Request, fresh_key};
 pub use crate::fake_clock::FakeClock;
 pub use crate::keys::{Key, SHARED_TOKEN};

@@ -48,6 +48,12 @@ impl Reaction {
         Self { body: body.to_string(), ..Self::status(status) }
     }
 
+    /// Responds immediately with this page.
+    #[must_use]
+    pub fn page(html: &str) -> Self {
+        Self { body: html.to_owned(), ..Self::status(200) }.header("content-type", "text/html")
+    }
+
     /// Never responds.
     #[must_use]
     pub fn hang() -> Self {

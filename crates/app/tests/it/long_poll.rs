@@ -173,7 +173,7 @@ async fn poll_without_actor_tenant_and_room_leaves_presence_alone() {
 }
 
 /// Reads have no effect and do not wait, unless their client asks for it: `HEAD`, and pages of other origins, cannot. A stream
-/// has no effect on presence at all.
+/// that does not ask for it has no effect on presence at all.
 #[tokio::test]
 async fn poll_neither_waits_nor_shows_presence_for_head_and_foreign_pages() {
     const POLL: &str =

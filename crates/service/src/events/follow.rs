@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    ActorId, Code, Cursor, EVENT_ACTOR_FILTER, LIMIT, LOG_ID, OperationError, Record, STREAM_CURSOR,
-    Sequence, TYPES,
+    ActorId, Code, Cursor, DomainError, EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, Field, Fields, LIMIT,
+    LOG_ID, OperationError, ROOM_FILTER, Record, STREAM_CURSOR, Sequence, TYPES, VIEWER_ACTOR_ID,
 };
 use agentcafe_domain::keys::{ApiKey, Principal, Scope};
 use agentcafe_eventlog::{
@@ -16,11 +16,19 @@ use agentcafe_eventlog::{
 };
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::filter;
+use super::listener::Listener;
 use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
+
+const HEARTBEAT: Field = Field::new(
+    "heartbeat",
+    "Whether the stream keeps its actor (viewerActorId) present in the room while it is open. Default: false.",
+    "true",
+);
 
 const MAX_BACKLOG: usize = 5_000;
 /// How often it is checked whether the subscriber may still read what it follows: tables close, and keys are revoked, while
@@ -42,7 +50,24 @@ parameters! {
         last_event_id: LastEventId = input.last_event_id,
         log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
         continues_after_reset: bool = fields.continues_after_reset()?,
+        listener: Option<Listener> = listener(fields, &filter)?,
     }
+}
+
+/// Reads whose presence the stream keeps up.
+fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<Listener>, DomainError> {
+    let shown = fields.flag(HEARTBEAT)?.unwrap_or(false);
+    let listener = Listener::read(fields, filter, VIEWER_ACTOR_ID, shown)?;
+    if shown && listener.is_none() {
+        let missing = match (&filter.tenant, &filter.room) {
+            (None, _) => EVENT_TENANT_FILTER,
+            (_, None) => ROOM_FILTER,
+            _ => VIEWER_ACTOR_ID,
+        };
+        let message = "heartbeat=true needs tenantId, roomId and viewerActorId";
+        return Err(DomainError::missing(missing.name).saying(message));
+    }
+    Ok(listener)
 }
 
 /// The events that an operation follows.
@@ -61,6 +86,8 @@ pub struct LogSubscriber {
     _permit: OwnedSemaphorePermit,
     /// And on how many of an API key are.
     _key: OpenKey,
+    /// Keeps the actor present.
+    _presence: Option<AbortOnDropHandle<()>>,
 }
 
 impl Subscriber for LogSubscriber {
@@ -91,7 +118,9 @@ impl Operation for FollowEvents {
     const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
-        let Self { mut filter, viewer, cursor, backlog_limit, types, last_event_id, log_id, .. } = self;
+        let Self {
+            mut filter, viewer, cursor, backlog_limit, types, last_event_id, log_id, listener, ..
+        } = self;
         let service = Arc::clone(call.service);
         let principal = call.caller.principal.clone();
         service.may_follow(&principal, &mut filter, viewer.as_ref()).await?;
@@ -110,6 +139,10 @@ impl Operation for FollowEvents {
             let limit = service.settings.max_streams;
             OperationError::unavailable(&format!("all {limit} streams are taken (API_STREAM_MAX_CLIENTS)"))
         })?;
+        let presence = match listener.and_then(|listener| listener.permitted(call)) {
+            Some(listener) => Some(listener.keep_shown(&service).await?),
+            None => None,
+        };
         let ready = StreamItem::Ready(json!({
             "tenantId": filter.tenant, "roomId": filter.room, "actorId": filter.actor,
             "cursor": after, "types": types, "head": head, "logId": log.log_id,
@@ -125,8 +158,16 @@ impl Operation for FollowEvents {
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
         let key_changes = service.store().changed(ApiKey::TABLE);
-        let subscriber =
-            LogSubscriber { principal, viewer, checked_at, key_changes, service, _permit: permit, _key: key };
+        let subscriber = LogSubscriber {
+            principal,
+            viewer,
+            checked_at,
+            key_changes,
+            service,
+            _permit: permit,
+            _key: key,
+            _presence: presence,
+        };
         Ok(LogStream::open(hub, log, filter, start, subscriber))
     }
 }

@@ -1,20 +1,19 @@
 //! Long poll: the next events, as soon as there are any.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{
-    AFTER_EVENT_ID, ActorId, ActorInRoom, Cursor, DomainError, Field, Fields, LOG_ID, OperationError, Record,
-    STREAM_CURSOR, Sequence,
+    AFTER_EVENT_ID, ActorId, Cursor, Field, LOG_ID, OperationError, Record, STREAM_CURSOR, Sequence,
 };
 use agentcafe_domain::keys::{ApiKey, Scope};
-use agentcafe_domain::presence::{self, Presence, RefreshPresence, Status};
+use agentcafe_domain::presence::Presence;
 use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
-use agentcafe_store::{EventFilter, EventPage, Failure};
+use agentcafe_store::{EventFilter, EventPage};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::follow::CHECK_ACCESS_EVERY;
+use super::listener::Listener;
 use super::{filter, sequence_of};
 use crate::operation::{Call, EventList, Operation, parameters};
 use crate::read_access;
@@ -24,16 +23,8 @@ const ACTOR_ID: Field =
 const AUTHOR_ID: Field = Field::new("authorId", "Only events by this actor.", "Kai");
 const HEARTBEAT: Field =
     Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
-const STATUS: Field =
-    Field::new("status", "What the actor is doing. Default: what it did before, else idle.", "thinking");
 const TIMEOUT_MS: Field =
     Field::new("timeoutMs", "How long to wait for an event, in milliseconds.", "1000").in_example();
-const TTL_MS: Field = Field::new(
-    "ttlMs",
-    "How long the actor counts as present after the poll, in milliseconds. Default: as long as before.",
-    "60000",
-);
-
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 const DEFAULT_TIMEOUT_MS: i64 = 25_000;
@@ -49,7 +40,10 @@ parameters! {
         log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
         after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
-        listener: Option<RefreshPresence> = listener(fields, &filter)?,
+        listener: Option<Listener> = {
+            let shown = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
+            Listener::read(fields, &filter, ACTOR_ID, shown)?
+        },
     }
 }
 
@@ -69,24 +63,6 @@ pub struct PollEnd {
     log: LogPosition,
 }
 
-/// The actor that polls, if it is named and to be shown as present.
-fn listener(fields: &Fields, filter: &EventFilter) -> Result<Option<RefreshPresence>, DomainError> {
-    let actor = fields.actor(ACTOR_ID)?;
-    let heartbeat = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
-    let status = fields.text_choice(STATUS, &Status::NAMES)?;
-    let ttl_ms = fields.clamped(TTL_MS, presence::TTL_MS)?;
-    let (Some(actor_id), Some(tenant_id), Some(room_id)) =
-        (actor, filter.tenant.clone(), filter.room.clone())
-    else {
-        return Ok(None);
-    };
-    if heartbeat && actor_id.is_reserved() {
-        return Err(ACTOR_ID.reserved(&actor_id));
-    }
-    let actor = ActorInRoom { tenant_id, room_id, actor_id };
-    Ok(heartbeat.then_some(RefreshPresence { actor, status, ttl_ms }))
-}
-
 impl Operation for PollEvents {
     type Output = EventList<PollEnd>;
 
@@ -94,13 +70,11 @@ impl Operation for PollEvents {
     const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
-        let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, mut listener } =
+        let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, listener } =
             self;
         if call.caller.transport.is_probe {
-            (timeout_ms, listener) = (0, None);
+            timeout_ms = 0;
         }
-        // Showing oneself as present is an act, for which reading is not enough.
-        listener = listener.filter(|_| call.caller.principal.check(&[Scope::Act]).is_ok());
         let timeout = Duration::from_millis(timeout_ms.unsigned_abs());
         let (service, engine) = (call.service, &call.service.engine);
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
@@ -114,7 +88,10 @@ impl Operation for PollEvents {
             }
             None => sequence_of(service, after_event_id).await?,
         };
-        let presence = show_presence(call, listener).await?;
+        let presence = match listener.and_then(|listener| listener.permitted(call)) {
+            Some(listener) => listener.show(service).await?,
+            None => None,
+        };
         let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
         let EventPage { events, scanned_to } = wait(call, &mut follower, limit, timeout).await?;
         // The table may have closed while the poll waited.
@@ -124,20 +101,6 @@ impl Operation for PollEvents {
         let log = service.store().log_position();
         let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence, log };
         Ok(EventList { events, rest })
-    }
-}
-
-/// Shows the polling actor as present. An operator's override, or a store that takes no writes, prevents that, but not
-/// the poll.
-async fn show_presence(
-    call: &Call<'_>,
-    listener: Option<RefreshPresence>,
-) -> Result<Option<Presence>, OperationError> {
-    let Some(listener) = listener else { return Ok(None) };
-    match call.service.engine.execute_in_background(Arc::new(listener)).await {
-        Ok(reply) => serde_json::from_slice(&reply.data).map(Some).map_err(|_| OperationError::internal()),
-        Err(Failure::Refused(_) | Failure::Unavailable(_)) => Ok(None),
-        Err(failure @ (Failure::Internal(_) | Failure::External(_))) => Err(failure.into()),
     }
 }
 
