@@ -4,6 +4,7 @@ mod actor_names;
 mod commit;
 pub mod envelope;
 mod epoch;
+mod event_damage;
 pub mod export;
 mod export_format;
 pub mod import;

@@ -355,7 +355,7 @@ impl Log for Store {
 fn parse<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
     stored.read().map_err(|corrupt| {
         tracing::error!(%corrupt, "a read failed");
-        ReadError
+        ReadError::Damaged
     })
 }
 
