@@ -7,6 +7,7 @@ mod epoch;
 mod event_damage;
 pub mod export;
 mod export_format;
+mod failed_commits;
 pub mod import;
 mod migrations;
 mod open_error;

@@ -1,6 +1,7 @@
 //! Why a database did not do something, whichever it is.
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use agentcafe_eventlog::{DamagedEvents, ReadError};
 use rusqlite::{Error as SqliteError, ErrorCode};
@@ -21,6 +22,9 @@ pub(crate) enum StorageError {
     /// The database holds a value that no version writes.
     #[error("the store holds {0}")]
     Corrupt(String),
+    /// A file of the embedded database is gone while it is open.
+    #[error("{} was deleted or replaced while it is in use: stop the server, and restore the file", .0.display())]
+    FileLost(PathBuf),
     /// Rows of the log are not what was written.
     #[error("{0}")]
     DamagedEvents(DamagedEvents),
@@ -47,7 +51,7 @@ impl StorageError {
             Self::Postgres(error) => {
                 [Some(&SqlState::DATA_CORRUPTED), Some(&SqlState::INDEX_CORRUPTED)].contains(&error.code())
             }
-            Self::Unreachable(_) => false,
+            Self::Unreachable(_) | Self::FileLost(_) => false,
             Self::Corrupt(_) | Self::DamagedEvents(_) => true,
         }
     }
@@ -67,7 +71,7 @@ impl StorageError {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation),
             Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
-            Self::Unreachable(_) | Self::Corrupt(_) | Self::DamagedEvents(_) => false,
+            Self::Unreachable(_) | Self::FileLost(_) | Self::Corrupt(_) | Self::DamagedEvents(_) => false,
         }
     }
 }
