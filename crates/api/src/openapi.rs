@@ -198,6 +198,7 @@ fn errors_of(route: &Route) -> Vec<(u16, Vec<Code>)> {
         Code::NotFound,
         Code::RateLimited,
         Code::Internal,
+        Code::DataLoss,
         Code::Unavailable,
     ];
     let codes = if route.is_mutation() { Code::ALL } else { &reads[..] };

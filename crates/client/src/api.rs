@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use agentcafe_domain::kernel::{Code, Sequence};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
@@ -55,6 +56,14 @@ pub enum RequestError {
     /// The server answered 429 or 5xx; a retry may succeed.
     #[error("{0}")]
     Unavailable(String),
+    /// The server cannot read the next events: they are damaged.
+    #[error("{message}")]
+    DamagedEvents {
+        /// What the server says.
+        message: String,
+        /// The last of them.
+        to: Sequence,
+    },
     /// The token is missing or wrong.
     #[error("the token is not accepted")]
     Unauthorized,
@@ -171,6 +180,10 @@ async fn error_of(response: Response) -> RequestError {
     let status = response.status();
     let body: Value = within_timeout(response.json()).await.unwrap_or_default();
     let message = body["error"]["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+    let damaged_to = body["error"]["details"]["toCursor"].as_u64().map(Sequence);
+    if let Some(to) = damaged_to.filter(|_| body["error"]["code"] == Code::DataLoss.as_str()) {
+        return RequestError::DamagedEvents { message, to };
+    }
     match status {
         StatusCode::UNAUTHORIZED => RequestError::Unauthorized,
         StatusCode::NOT_FOUND => RequestError::NotFound(message),

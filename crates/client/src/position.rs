@@ -50,7 +50,10 @@ impl Position {
                 log_id: log_id(),
             })),
             b"heartbeat" => Ok(self.heartbeat(sequence("cursor"))),
-            b"gap" => Ok(self.gap(sequence("fromCursor"), sequence("toCursor"))),
+            b"gap" => {
+                let is_damaged = data["damaged"] == true;
+                Ok(self.gap(sequence("fromCursor"), sequence("toCursor"), is_damaged))
+            }
             b"error" => {
                 let code = data["code"].as_str().unwrap_or("no code");
                 Err(RequestError::Unavailable(format!("the server ended the stream: {code}")))
@@ -86,9 +89,14 @@ impl Position {
         Some(StreamUpdate::Events(vec![ReceivedEvent { sequence, json: Bytes::copy_from_slice(json) }]))
     }
 
-    fn gap(&mut self, from: Option<Sequence>, to: Option<Sequence>) -> Option<StreamUpdate> {
+    fn gap(
+        &mut self,
+        from: Option<Sequence>,
+        to: Option<Sequence>,
+        is_damaged: bool,
+    ) -> Option<StreamUpdate> {
         let (from, to) = (from?, to?);
         self.after = self.after.max(Some(to));
-        Some(StreamUpdate::Gap { from, to })
+        Some(StreamUpdate::Gap { from, to, is_damaged })
     }
 }

@@ -128,6 +128,8 @@ pub enum StreamUpdate {
         from: Sequence,
         /// Up to this one.
         to: Sequence,
+        /// Whether the reason is that they are damaged: another attempt does not get them.
+        is_damaged: bool,
     },
     /// The server has another log, or less of the log than before. The stream continues at [`StreamOptions::restart`].
     LogReplaced {

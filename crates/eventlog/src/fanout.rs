@@ -65,7 +65,7 @@ impl Fanout {
     /// Without a limit, the batch is shared with every follower that has the same filter, cursor and encoder.
     ///
     /// # Errors
-    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    /// As [`Follower::read`].
     pub async fn frames(
         &self,
         follower: &mut Follower,

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use agentcafe_domain::kernel::Sequence;
 use tokio::sync::watch;
 
-use crate::{EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents, Watermark};
+use crate::{
+    DamagedEvents, EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents, Watermark,
+};
 
 /// A read in progress.
 pub type PageFuture<'a> = Pin<Box<dyn Future<Output = Result<EventPage, ReadError>> + Send + 'a>>;
@@ -28,13 +30,15 @@ pub struct Follower {
     filter: Arc<EventFilter>,
     scanned_to: Sequence,
     watermark: watch::Receiver<Watermark>,
+    /// Damaged events ahead of the cursor. Those before them are read first.
+    damaged: Option<DamagedEvents>,
 }
 
 impl Follower {
     /// Follows the events after `after` that match `filter`.
     pub fn new(log: Arc<impl Log>, filter: EventFilter, after: Sequence) -> Self {
         let watermark = log.recent_events().subscribe(&filter);
-        Self { log, filter: Arc::new(filter), scanned_to: after, watermark }
+        Self { log, filter: Arc::new(filter), scanned_to: after, watermark, damaged: None }
     }
 
     /// The filter.
@@ -77,7 +81,8 @@ impl Follower {
     /// Reads the matching events after the cursor, at most `limit`, without waiting, and moves the cursor past them.
     ///
     /// # Errors
-    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    /// [`ReadError::DamagedEvents`] when the next events are damaged: the cursor has moved past them, too. Any other
+    /// [`ReadError`]: the cursor stays.
     pub async fn read(&mut self, limit: usize) -> Result<EventPage, ReadError> {
         self.read_within(limit, MAX_PAGE_BYTES).await
     }
@@ -85,32 +90,55 @@ impl Follower {
     /// As [`Follower::read`], with at most `max_bytes` of event JSON (or one event).
     ///
     /// # Errors
-    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    /// As [`Follower::read`].
     pub async fn read_within(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
-        let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
-        let query = EventQuery { max_bytes, ..after };
-        let page = match self.log.recent_events().read(&query) {
-            Some(page) => page,
-            None => self.log.read_older(query).await?,
-        };
-        self.advance_to(page.scanned_to);
-        Ok(page)
+        loop {
+            if let Some(damaged) = self.damaged.take_if(|damaged| damaged.after <= self.scanned_to) {
+                self.advance_to(damaged.to);
+                return Err(ReadError::DamagedEvents(damaged));
+            }
+            let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
+            let before = self.damaged.map(|damaged| damaged.after.next());
+            let query = EventQuery { max_bytes, before, ..after };
+            let page = match self.log.recent_events().read(&query) {
+                Some(page) => Ok(page),
+                None => self.log.read_older(query).await,
+            };
+            match page {
+                Ok(page) => {
+                    self.advance_to(page.scanned_to);
+                    if self.damaged.is_none() || !page.events.is_empty() {
+                        return Ok(page);
+                    }
+                }
+                Err(ReadError::DamagedEvents(DamagedEvents { after, to })) => {
+                    // What is before them cannot be read either, if that was tried.
+                    let is_new = self.damaged.is_none_or(|known| after < known.after);
+                    let after = if is_new { after } else { self.scanned_to };
+                    self.damaged = Some(DamagedEvents { after, to });
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    /// Whether an event after the cursor matches, up to `until`.
+    /// Whether an event after the cursor matches, up to `until`; one that is damaged may.
     ///
     /// # Errors
     /// [`ReadError`] when the log cannot be read.
     pub async fn has_match_until(&self, until: Sequence) -> Result<bool, ReadError> {
         let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, 1);
-        let page = self.log.read_older(EventQuery { before: Some(until.next()), ..after }).await?;
-        Ok(page.events.first().is_some_and(|event| event.sequence <= until))
+        match self.log.read_older(EventQuery { before: Some(until.next()), ..after }).await {
+            Ok(page) => Ok(page.events.first().is_some_and(|event| event.sequence <= until)),
+            Err(ReadError::DamagedEvents(_)) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for matching events and reads them: at most `limit`, at least one.
     ///
     /// # Errors
-    /// [`ReadError`] when the log cannot be read; the cursor stays.
+    /// As [`Follower::read`].
     pub async fn next(&mut self, limit: usize) -> Result<EventPage, ReadError> {
         loop {
             self.wait_for_more().await;

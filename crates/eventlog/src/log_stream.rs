@@ -17,7 +17,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
-    EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent, ReadError,
+    DamagedEvents, EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent, ReadError,
     ResetReason,
 };
 
@@ -52,6 +52,8 @@ pub enum StreamItem {
         from: Sequence,
         /// The cursor after them.
         to: Sequence,
+        /// Whether the reason is that events are damaged: no reader gets them.
+        is_damaged: bool,
     },
     /// The cursor of the reader is not of this log. The stream continues at the head, or ends.
     Reset {
@@ -221,7 +223,7 @@ impl<S: Subscriber> LogStream<S> {
         if left == Some(0) {
             let is_cut = self.follower.has_match_until(until).await.map_err(unreadable)?;
             self.follower.advance_to(until);
-            return Ok(is_cut.then_some(StreamItem::Gap { from, to: until }));
+            return Ok(is_cut.then_some(StreamItem::Gap { from, to: until, is_damaged: false }));
         }
         let item = self.read(left, encoder).await?;
         if item.is_some() || self.follower.scanned_to() > from {
@@ -256,13 +258,18 @@ impl<S: Subscriber> LogStream<S> {
         }
     }
 
-    /// The events after the cursor, if there are any, without waiting.
+    /// The events after the cursor, if there are any, without waiting; a gap if they are damaged.
     async fn read(
         &mut self,
         limit: Option<usize>,
         encoder: FrameEncoder,
     ) -> Result<Option<StreamItem>, Code> {
-        let frames = self.hub.fanout.frames(&mut self.follower, encoder, limit).await.map_err(unreadable)?;
+        let frames = match self.hub.fanout.frames(&mut self.follower, encoder, limit).await {
+            Err(ReadError::DamagedEvents(DamagedEvents { after: from, to })) => {
+                return Ok(Some(StreamItem::Gap { from, to, is_damaged: true }));
+            }
+            frames => frames.map_err(unreadable)?,
+        };
         self.sent += frames.count;
         Ok((frames.count > 0).then_some(StreamItem::Events(frames)))
     }
@@ -282,7 +289,7 @@ impl<S: Subscriber> LogStream<S> {
     }
 }
 
-/// The reader resumes from its cursor once the log can be read again.
-fn unreadable(_: ReadError) -> Code {
-    Code::Unavailable
+/// What ends the stream. The reader resumes from its cursor once the log can be read again.
+fn unreadable(error: ReadError) -> Code {
+    if error == ReadError::Unavailable { Code::Unavailable } else { Code::DataLoss }
 }

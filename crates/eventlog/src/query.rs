@@ -1,7 +1,9 @@
 //! Queries to the event log, and the pages that answer them.
 
+use std::fmt;
+
 use agentcafe_domain::kernel::{
-    ActorId, EventType, OperationError, RoomId, Sequence, StoredEvent, TenantId, Timestamp,
+    ActorId, Code, DomainError, EventType, OperationError, RoomId, Sequence, StoredEvent, TenantId, Timestamp,
 };
 use bytes::Bytes;
 
@@ -102,13 +104,51 @@ pub struct EventPage {
     pub scanned_to: Sequence,
 }
 
-/// The log cannot be read right now. The cause is logged where it occurred.
-#[derive(Debug, thiserror::Error)]
-#[error("the store cannot be read right now")]
-pub struct ReadError;
+/// Events that cannot be read, because what is stored is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DamagedEvents {
+    /// They are after this one.
+    pub after: Sequence,
+    /// The last of them.
+    pub to: Sequence,
+}
+
+impl DamagedEvents {
+    /// The event with this sequence.
+    pub fn one(sequence: Sequence) -> Self {
+        Self { after: Sequence(sequence.0.saturating_sub(1)), to: sequence }
+    }
+}
+
+impl fmt::Display for DamagedEvents {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the events after {} up to {} are damaged", self.after, self.to)
+    }
+}
+
+/// Why the store cannot be read. The cause is logged where it occurred.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be read right now.
+    #[error("the store cannot be read right now")]
+    Unavailable,
+    /// Something that is needed is damaged.
+    #[error("what is stored is damaged")]
+    Damaged,
+    /// These events are needed, and damaged.
+    #[error("{0}")]
+    DamagedEvents(DamagedEvents),
+}
 
 impl From<ReadError> for OperationError {
     fn from(error: ReadError) -> Self {
-        Self::unavailable(&error.to_string())
+        let damaged = || DomainError::new(Code::DataLoss).saying(error.to_string());
+        match error {
+            ReadError::Unavailable => Self::unavailable(&error.to_string()),
+            ReadError::Damaged => damaged().into(),
+            ReadError::DamagedEvents(DamagedEvents { after, to }) => {
+                damaged().with("fromCursor", after.0).with("toCursor", to.0).into()
+            }
+        }
     }
 }

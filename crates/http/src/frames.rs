@@ -85,7 +85,7 @@ impl CloseCode {
     /// The close code for a stream that ends with an error.
     pub const fn for_error(code: Code) -> Self {
         match code {
-            Code::Unavailable | Code::Internal => Self::TryAgainLater,
+            Code::Unavailable | Code::Internal | Code::DataLoss => Self::TryAgainLater,
             _ => Self::Policy,
         }
     }

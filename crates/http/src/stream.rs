@@ -61,7 +61,13 @@ impl<S: Subscriber> Rendering<S> {
                 self.rest.extend([state, tail]);
                 Some(head)
             }
-            StreamItem::Gap { from, to } => control("gap", json!({ "fromCursor": from, "toCursor": to })),
+            StreamItem::Gap { from, to, is_damaged } => {
+                let mut data = json!({ "fromCursor": from, "toCursor": to });
+                if is_damaged {
+                    data["damaged"] = true.into();
+                }
+                control("gap", data)
+            }
             StreamItem::Reset { log, reason } => {
                 control("reset", json!({ "head": log.head, "logId": log.log_id, "reason": reason }))
             }

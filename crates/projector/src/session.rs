@@ -154,7 +154,12 @@ impl<'a> Session<'a> {
                 status.change(|state| state.head = state.head.max(sequence));
                 self.schedule_flush();
             }
-            StreamUpdate::Gap { from, to } => {
+            StreamUpdate::Gap { from, to, is_damaged: true } => {
+                tracing::error!(%from, %to, "events are damaged; the read models lack them");
+                self.applied = self.applied.max(to);
+                self.schedule_flush();
+            }
+            StreamUpdate::Gap { from, to, .. } => {
                 tracing::error!(%from, %to, "the API skipped events");
                 return Err(SessionEnd::Rebuild("events are missing"));
             }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_client::{ApiClient, Query};
+use agentcafe_client::{ApiClient, Query, RequestError};
 use agentcafe_domain::kernel::{ActorId, RoomId, Sequence, TenantId};
-use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
+use agentcafe_eventlog::{DamagedEvents, EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -61,15 +61,25 @@ impl ApiHistory {
         if let Some(page) = self.cached(query) {
             return Ok(page.select(query));
         }
-        let _permit = self.requests.acquire().await.map_err(|_| ReadError)?;
+        let _permit = self.requests.acquire().await.map_err(|_| ReadError::Unavailable)?;
         // Another caller may have read the page meanwhile.
         if let Some(page) = self.cached(query) {
             return Ok(page.select(query));
         }
-        let mut parameters = query_for(&query.filter);
-        parameters.push(("cursor", query.after.to_string()));
-        parameters.push(("limit", PAGE_EVENTS.to_string()));
-        let events = self.request(EVENTS, &parameters).await?;
+        let mut limit = PAGE_EVENTS;
+        let events = loop {
+            let mut parameters = query_for(&query.filter);
+            parameters.push(("cursor", query.after.to_string()));
+            parameters.push(("limit", limit.to_string()));
+            match self.request(EVENTS, &parameters).await {
+                // Fewer events may end before what is damaged.
+                Err(ReadError::DamagedEvents(_)) if limit > 1 => limit /= 2,
+                Err(ReadError::DamagedEvents(damaged)) => {
+                    return Err(ReadError::DamagedEvents(DamagedEvents { after: query.after, ..damaged }));
+                }
+                read => break read?,
+            }
+        };
         let last = events.last().map(|event| event.sequence);
         let page = CachedPage {
             filter: query.filter.clone(),
@@ -96,7 +106,7 @@ impl ApiHistory {
         after: Sequence,
         count: usize,
     ) -> Result<ReplayStart, ReadError> {
-        let _permit = self.requests.acquire().await.map_err(|_| ReadError)?;
+        let _permit = self.requests.acquire().await.map_err(|_| ReadError::Unavailable)?;
         let newest = self.timeline(filter, None, count + 1).await?;
         let skipped = match newest.last().map(|oldest| oldest.sequence) {
             // A page that was cut because of its size is incomplete: it continues before its last event.
@@ -132,18 +142,21 @@ impl ApiHistory {
     }
 
     async fn request(&self, path: &str, query: &Query) -> Result<Vec<LoggedEvent>, ReadError> {
-        let bytes = timeout(TIMEOUT, async {
-            let response = self.api.get(path, query).await.map_err(|failure| failure.to_string())?;
-            response.bytes().await.map_err(|error| error.to_string())
-        });
-        let bytes = bytes.await.unwrap_or_else(|_| Err("the API did not answer in time".to_owned()));
-        let response = bytes.and_then(|bytes| {
-            serde_json::from_slice::<EventsResponse>(&bytes).map_err(|error| error.to_string())
-        });
-        let events = response.map_err(|why| {
+        let unreadable = |why: String| {
             tracing::warn!(path, why, "older events cannot be read");
-            ReadError
-        })?;
+            ReadError::Unavailable
+        };
+        let bytes = timeout(TIMEOUT, async {
+            let response = self.api.get(path, query).await.map_err(|failure| match failure {
+                RequestError::DamagedEvents { to, .. } => ReadError::DamagedEvents(DamagedEvents::one(to)),
+                failure => unreadable(failure.to_string()),
+            })?;
+            response.bytes().await.map_err(|error| unreadable(error.to_string()))
+        });
+        let late = |_| Err(unreadable("the API did not answer in time".to_owned()));
+        let bytes = bytes.await.unwrap_or_else(late)?;
+        let events =
+            serde_json::from_slice::<EventsResponse>(&bytes).map_err(|error| unreadable(error.to_string()))?;
         Ok(events.data.events.into_iter().filter_map(logged).collect())
     }
 }

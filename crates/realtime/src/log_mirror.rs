@@ -228,7 +228,14 @@ impl LogMirror {
         loop {
             let head = self.head();
             let query = EventQuery::after(filter.clone(), after, LOAD_PAGE_EVENTS);
-            let page = self.history.events(&query, head).await?;
+            let page = match self.history.events(&query, head).await {
+                Err(ReadError::DamagedEvents(damaged)) => {
+                    tracing::error!(%damaged, "the state of a room lacks events");
+                    after = damaged.to;
+                    continue;
+                }
+                page => page?,
+            };
             for event in &page.events {
                 if let Ok(event) = serde_json::from_slice(&event.json) {
                     projection.apply(&event);
@@ -250,7 +257,7 @@ impl LogMirror {
         }
         match self.history.newest(filter, after, count).await {
             Ok(start) => start,
-            Err(ReadError) => {
+            Err(_) => {
                 let complete_after = self.rooms.complete_after(&room).unwrap_or(self.head());
                 ReplayStart { after: complete_after.max(after), has_gap: complete_after > after }
             }
@@ -258,7 +265,7 @@ impl LogMirror {
     }
 
     async fn read(&self, query: EventQuery) -> Result<EventPage, ReadError> {
-        let Some(room) = key(&query.filter) else { return Err(ReadError) };
+        let Some(room) = key(&query.filter) else { return Err(ReadError::Unavailable) };
         // Read first: events reach the rooms before the head.
         let head = self.head();
         if let Some(page) = self.rooms.read(&room, &query, head) {

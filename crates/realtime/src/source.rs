@@ -86,7 +86,7 @@ pub(crate) async fn run(service: Arc<Service>) {
                 }
             }
             StreamUpdate::ScannedTo(scanned_to) => received = received.max(scanned_to),
-            StreamUpdate::Gap { from, to } => {
+            StreamUpdate::Gap { from, to, .. } => {
                 tracing::error!(%from, %to, "the source skipped events");
                 received = to;
             }

@@ -151,7 +151,7 @@ pub(crate) async fn stream_start(
         items.push_front(StreamItem::Reset { log, reason });
     }
     if start.has_gap {
-        items.push_back(StreamItem::Gap { from: cursor.unwrap_or(Sequence::START), to: start.after });
+        items.push_back(StreamItem::Gap { from: cursor.unwrap_or(Sequence::START), to: start.after, is_damaged: false });
     }
     Ok((StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) }, true))
 }
@@ -202,7 +202,7 @@ async fn without_log(
     let mut items = VecDeque::from([snapshot(service, query, state, after)]);
     if has_gap {
         let to = events.first().map_or(after, |event| Sequence(event.sequence.0 - 1));
-        items.push_back(StreamItem::Gap { from, to });
+        items.push_back(StreamItem::Gap { from, to, is_damaged: false });
     }
     Ok(StreamStart { items, events, after, backlog: None })
 }

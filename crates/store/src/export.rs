@@ -8,7 +8,7 @@ use agentcafe_domain::record_kinds;
 use crate::export_format::{Digest, ExportScope, Header, KeyLine, Line, RecordLine, Totals, Trailer};
 use crate::open_error::OpenError;
 use crate::postgres::blocking::BlockingPostgres;
-use crate::rows::stored_key;
+use crate::rows::{Row, logged_event, stored_key};
 use crate::sql::{conditions, scope_columns};
 use crate::sqlite;
 use crate::storage::Snapshot;
@@ -81,11 +81,13 @@ fn write<S: Snapshot>(
     };
     serde_json::to_writer(&mut lines.line, &header)?;
     lines.end_line()?;
-    each_json(snapshot, scope, "events", "sequence", |json| lines.event(json))?;
+    each_row(snapshot, scope, ("events", "sequence, type, json, checksum"), "sequence", |row| {
+        lines.event(&logged_event(row)?.json)
+    })?;
     let (by_tenant, by_room) = (scope.tenant.is_some(), scope.room.is_some());
     for kind in record_kinds::ALL.iter().filter(|kind| kind.is_exported(by_tenant, by_room)) {
-        each_json(snapshot, scope, kind.table.name, &kind.table.key.join(", "), |json| {
-            lines.record(kind.table.name, &kind.export(json, heads.sequence)?)
+        each_row(snapshot, scope, (kind.table.name, "json"), &kind.table.key.join(", "), |row| {
+            lines.record(kind.table.name, &kind.export(row.bytes(0)?, heads.sequence)?)
         })?;
     }
     if scope.is_everything() {
@@ -97,21 +99,21 @@ fn write<S: Snapshot>(
     lines.finish()
 }
 
-/// Passes the JSON of every row of a table in the exported scope to `take`.
-fn each_json<S: Snapshot>(
+/// Passes these columns of every row of a table in the exported scope to `take`.
+fn each_row<S: Snapshot>(
     snapshot: &S,
     scope: &ExportScope,
-    table: &str,
+    (table, columns): (&str, &str),
     order_by: &str,
-    mut take: impl FnMut(&[u8]) -> Result<(), ExportError>,
+    take: impl FnMut(&dyn Row) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     // Without an index, rows come in the order of their key and need no sort, which would take memory. The index of the log by
     // room is in the order of sequences.
     let operator = if table == "events" && scope.room.is_some() { "" } else { S::UNINDEXED };
-    let (mut sql, mut parameters) = (format!("SELECT json FROM {table} WHERE true"), Vec::new());
+    let (mut sql, mut parameters) = (format!("SELECT {columns} FROM {table} WHERE true"), Vec::new());
     conditions(&mut sql, &mut parameters, operator, scope_columns(scope));
     sql.push_str(&format!(" ORDER BY {order_by}"));
-    snapshot.rows(&sql, &parameters, |row| take(row.bytes(0)?))
+    snapshot.rows(&sql, &parameters, take)
 }
 
 struct LineWriter<W: Write> {

@@ -10,6 +10,7 @@ use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::event_damage;
 use crate::rows::{Parameter, Row, logged_event, stored_record};
 use crate::sql::{Select, conditions, event_columns, number, sequence};
 use crate::storage_error::StorageError;
@@ -183,7 +184,7 @@ async fn select_events<C: ReadConnection>(
     last: Sequence,
 ) -> Result<(Vec<LoggedEvent>, bool), StorageError> {
     let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut sql = "SELECT sequence, type, json FROM events WHERE sequence > $1 AND sequence <= $2".to_owned();
+    let mut sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence > $1 AND sequence <= $2".to_owned();
     let mut parameters = vec![Parameter::Integer(number(after)), Parameter::Integer(number(last))];
     conditions(&mut sql, &mut parameters, "", event_columns(&query.filter));
     match query.filter.types.as_deref() {
@@ -205,7 +206,20 @@ async fn select_events<C: ReadConnection>(
         let event = logged_event(row)?;
         Ok(events.add(event.json.len(), event))
     };
-    connection.read(&sql, &parameters, take).await?;
+    match connection.read(&sql, &parameters, take).await {
+        // The database cannot read on, and does not say which rows it cannot read.
+        Err(error) if error.is_damage() && !matches!(error, StorageError::DamagedEvents(_)) => {
+            tracing::error!(%error, "the log is damaged");
+            let (after, last) = match events.taken.last() {
+                None => (after, last),
+                Some(event) if query.descending => (after, Sequence(event.sequence.0.saturating_sub(1))),
+                Some(event) => (event.sequence, last),
+            };
+            let damage = event_damage::find(connection, after, last, query.descending).await?;
+            return Err(StorageError::DamagedEvents(damage));
+        }
+        read => read?,
+    }
     let is_full = events.taken.len() == query.limit;
     Ok((events.taken, events.is_cut || is_full))
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use agentcafe_domain::kernel::{
-    ActorId, Cell, CorrelationId, EventType, Hash, Owner, Reply, RoomId, StoredEvent, StoredRecord, Success,
+    ActorId, Cell, CorrelationId, EventType, Hash, Owner, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success,
     Table, Timestamp,
 };
-use agentcafe_eventlog::LoggedEvent;
+use agentcafe_eventlog::{DamagedEvents, LoggedEvent};
 use bytes::Bytes;
 
 use crate::envelope::TraceNote;
+use crate::event_damage::checksum;
 use crate::sql::{number, sequence};
 use crate::storage::StoredKey;
 use crate::storage_error::StorageError;
@@ -77,10 +78,10 @@ pub(crate) struct RowFormat<R, const N: usize> {
 }
 
 /// The events.
-pub(crate) const EVENTS: RowFormat<StoredEvent, 9> = RowFormat {
+pub(crate) const EVENTS: RowFormat<StoredEvent, 10> = RowFormat {
     table: "events",
-    columns: "sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json",
-    types: ["bigint", "uuid", "text", "text", "text", "text", "bigint", "text", "text"],
+    columns: "sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, checksum, json",
+    types: ["bigint", "uuid", "text", "text", "text", "text", "bigint", "text", "bigint", "text"],
     values: |event| {
         [
             Parameter::Integer(number(event.sequence)),
@@ -91,6 +92,7 @@ pub(crate) const EVENTS: RowFormat<StoredEvent, 9> = RowFormat {
             Parameter::Text(event.kind.as_str()),
             Parameter::Integer(event.timestamp.as_millis()),
             Parameter::optional(event.mentioned.as_ref().map(ActorId::as_str)),
+            Parameter::Integer(checksum(event.sequence, event.kind.as_str(), &event.json)),
             Parameter::bytes(&event.json),
         ]
     },
@@ -127,10 +129,31 @@ pub(crate) const ATTEMPTS: RowFormat<TraceNote, 13> = RowFormat {
     },
 };
 
-/// The event in a row of `sequence, type, json`.
+/// The event in a row of `sequence, type, json, checksum`.
+///
+/// # Errors
+/// [`StorageError::DamagedEvents`] if that is not what was written.
 pub(crate) fn logged_event(row: &dyn Row) -> Result<LoggedEvent, StorageError> {
-    let json = Bytes::copy_from_slice(row.bytes(2)?);
-    Ok(LoggedEvent { sequence: sequence(row.integer(0)?), kind: event_type(row.text(1)?)?, json })
+    let sequence = sequence(row.integer(0)?);
+    let read = || {
+        let (kind, json) = (row.text(1)?, row.bytes(2)?);
+        check_checksum(row.cell(3)?, sequence, kind, json)?;
+        Ok(LoggedEvent { sequence, kind: event_type(kind)?, json: Bytes::copy_from_slice(json) })
+    };
+    read().map_err(|_: StorageError| StorageError::DamagedEvents(DamagedEvents::one(sequence)))
+}
+
+/// Compares a row of the log with its stored checksum. Rows of earlier versions have none.
+pub(crate) fn check_checksum(
+    stored: Cell,
+    sequence: Sequence,
+    kind: &str,
+    json: &[u8],
+) -> Result<(), StorageError> {
+    if stored == Cell::Null || stored == Cell::Integer(checksum(sequence, kind, json)) {
+        return Ok(());
+    }
+    Err(StorageError::Corrupt("another checksum than its content".to_owned()))
 }
 
 /// The stored name of an event type.

@@ -11,6 +11,7 @@ pub(crate) mod import_writer;
 pub(crate) mod log_identity;
 mod migrations;
 pub(crate) mod open;
+mod open_files;
 pub(crate) mod reader;
 mod records;
 mod storage;

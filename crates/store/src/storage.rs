@@ -155,6 +155,8 @@ pub(crate) trait BlockingConnection {
 pub(crate) trait Snapshot: BlockingConnection {
     /// The idempotency keys as [`stored_key`](crate::rows::stored_key) reads them, in order of arrival.
     const KEYS: &'static str;
+    /// Whether it can be read further after an error.
+    const READS_ON: bool;
     /// What keeps a database from using an index on the column behind it.
     const UNINDEXED: &'static str;
 

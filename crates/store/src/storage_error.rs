@@ -1,8 +1,10 @@
 //! Why a database did not do something, whichever it is.
 
 use std::error::Error;
+use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use agentcafe_eventlog::{DamagedEvents, ReadError};
+use rusqlite::{Error as SqliteError, ErrorCode};
 use tokio_postgres::error::SqlState;
 
 /// Why a database did not do something. The text is for the process's log.
@@ -20,6 +22,12 @@ pub(crate) enum StorageError {
     /// The database holds a value that no version writes.
     #[error("the store holds {0}")]
     Corrupt(String),
+    /// A file of the embedded database is gone while it is open.
+    #[error("{} was deleted or replaced while it is in use: stop the server, and restore the file", .0.display())]
+    FileLost(PathBuf),
+    /// Rows of the log are not what was written.
+    #[error("{0}")]
+    DamagedEvents(DamagedEvents),
 }
 
 impl StorageError {
@@ -28,12 +36,42 @@ impl StorageError {
         matches!(self, Self::Unreachable(_))
     }
 
+    /// Whether what is stored is not what was written.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite(SqliteError::SqliteFailure(failure, _)) => {
+                matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            }
+            Self::Sqlite(error) => matches!(
+                error,
+                SqliteError::FromSqlConversionFailure(..)
+                    | SqliteError::InvalidColumnType(..)
+                    | SqliteError::Utf8Error(..)
+            ),
+            Self::Postgres(error) => {
+                [Some(&SqlState::DATA_CORRUPTED), Some(&SqlState::INDEX_CORRUPTED)].contains(&error.code())
+            }
+            Self::Unreachable(_) | Self::FileLost(_) => false,
+            Self::Corrupt(_) | Self::DamagedEvents(_) => true,
+        }
+    }
+
+    /// Logs the error of a read, and returns what its caller learns of it.
+    pub(crate) fn into_read_error(self) -> ReadError {
+        tracing::error!(error = %self, "a read failed");
+        match self {
+            Self::DamagedEvents(events) => ReadError::DamagedEvents(events),
+            error if error.is_damage() => ReadError::Damaged,
+            _ => ReadError::Unavailable,
+        }
+    }
+
     /// Whether a row has the key of another.
     pub(crate) fn is_duplicate(&self) -> bool {
         match self {
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation),
             Self::Postgres(error) => error.code() == Some(&SqlState::UNIQUE_VIOLATION),
-            Self::Unreachable(_) | Self::Corrupt(_) => false,
+            Self::Unreachable(_) | Self::FileLost(_) | Self::Corrupt(_) | Self::DamagedEvents(_) => false,
         }
     }
 }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::commit::{CommitContext, QueuedCommand};
 use crate::envelope::{Answer, Envelope, Failure, TraceNote};
+use crate::failed_commits::FailedCommits;
 use crate::open_error::OpenError;
 use crate::postgres;
 use crate::postgres::connect::PostgresOptions;
@@ -108,6 +109,7 @@ impl Readers {
 pub struct Store {
     view: View<Readers>,
     table_changes: Arc<TableChanges>,
+    failed_commits: Arc<FailedCommits>,
     queue: mpsc::Sender<WriterTask>,
     is_shared: bool,
 }
@@ -145,8 +147,14 @@ impl Store {
         let table_changes = Arc::new(TableChanges::default());
         let node = is_shared.then(|| ids.fresh(clock.now()).to_string());
         let context = CommitContext { rules, ids, windows, shared };
-        let parts =
-            WriterParts { context, table_changes: Arc::clone(&table_changes), on_commit, queue: receiver };
+        let failed_commits = Arc::new(FailedCommits::default());
+        let parts = WriterParts {
+            context,
+            table_changes: Arc::clone(&table_changes),
+            failed_commits: Arc::clone(&failed_commits),
+            on_commit,
+            queue: receiver,
+        };
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let (view, writer) = match location {
             // Its writer waits for nothing but the queue.
@@ -162,7 +170,7 @@ impl Store {
             }
         };
         let closing = Closing { queue: queue.clone(), writer };
-        Ok((Arc::new(Self { view, table_changes, queue, is_shared }), closing))
+        Ok((Arc::new(Self { view, table_changes, failed_commits, queue, is_shared }), closing))
     }
 
     /// The name of the database: `sqlite` or `postgres`.
@@ -225,9 +233,10 @@ impl Store {
         }
     }
 
-    /// Whether the store accepts writes: makes one.
+    /// Whether the store accepts writes: makes one, and no commands could not be committed lately.
     pub async fn probe(&self) -> bool {
-        self.ask_writer(WriterTask::Probe).await
+        let failed = || self.failed_commits.is_recent(self.view.clock.stopwatch());
+        self.ask_writer(WriterTask::Probe).await && !failed()
     }
 
     /// Deletes a limited number of expired keys and old traces; returns whether there may be more.
@@ -355,7 +364,7 @@ impl Log for Store {
 fn parse<R: Record>(stored: &StoredRecord) -> Result<R, ReadError> {
     stored.read().map_err(|corrupt| {
         tracing::error!(%corrupt, "a read failed");
-        ReadError
+        ReadError::Damaged
     })
 }
 

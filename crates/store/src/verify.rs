@@ -1,15 +1,16 @@
 //! Reads all of a store, and finds what is damaged: rows that cannot be read, that contradict their own content, or that are
 //! missing in the log.
 
-use agentcafe_domain::kernel::{Sequence, StoredEvent};
+use agentcafe_domain::kernel::{Cell, Sequence, StoredEvent};
 use agentcafe_domain::record_kinds::{self, RecordKind};
 use bytes::Bytes;
 
+use crate::event_damage;
 use crate::export::ExportError;
 use crate::export_format::Totals;
 use crate::postgres::blocking::BlockingPostgres;
 use crate::rows::{EVENTS, Parameter, Row, stored_key, stored_record};
-use crate::sql::{column_list, sequence};
+use crate::sql::{column_list, number, sequence};
 use crate::sqlite;
 use crate::storage::Snapshot;
 use crate::storage_error::StorageError;
@@ -43,12 +44,25 @@ struct Verification<S, D> {
 impl<S: Snapshot, D: FnMut(String)> Verification<S, D> {
     /// Checks the pages and indexes of the embedded database.
     fn structure(&mut self) -> Result<(), ExportError> {
-        self.snapshot.rows("PRAGMA integrity_check", &[], |row| {
+        let damaged = &mut self.damaged;
+        let read = self.snapshot.rows("PRAGMA integrity_check", &[], |row| {
             if row.text(0)? != "ok" {
-                (self.damaged)(row.text(0)?.to_owned());
+                damaged(row.text(0)?.to_owned());
             }
             Ok(())
-        })
+        });
+        self.read_on("the pages", read)
+    }
+
+    /// Names the damage that a read ended with, if others can follow.
+    fn read_on(&mut self, what: &str, read: Result<(), StorageError>) -> Result<(), ExportError> {
+        match read {
+            Err(error) if error.is_damage() && S::READS_ON => {
+                (self.damaged)(format!("{what} cannot be read to the end: {error}"));
+                Ok(())
+            }
+            read => Ok(read?),
+        }
     }
 
     fn content(&mut self) -> Result<Totals, ExportError> {
@@ -57,13 +71,15 @@ impl<S: Snapshot, D: FnMut(String)> Verification<S, D> {
         for kind in record_kinds::ALL {
             totals.records += self.records(kind)?;
         }
-        self.snapshot.rows::<ExportError>(S::KEYS, &[], |row| {
+        let damaged = &mut self.damaged;
+        let read = self.snapshot.rows(S::KEYS, &[], |row| {
             totals.keys += 1;
             if let Err(error) = stored_key(row) {
-                (self.damaged)(format!("idempotency key {}: {error}", totals.keys));
+                damaged(format!("idempotency key {}: {error}", totals.keys));
             }
             Ok(())
-        })?;
+        });
+        self.read_on("idempotency keys", read)?;
         Ok(totals)
     }
 
@@ -81,17 +97,33 @@ impl<S: Snapshot, D: FnMut(String)> Verification<S, D> {
                 damaged(format!("the events after {last} and before {next} are missing"));
             }
         };
-        let sql = format!("SELECT {} FROM events ORDER BY sequence", EVENTS.columns);
-        self.snapshot.rows::<ExportError>(&sql, &[], |row| {
-            let sequence = sequence(row.integer(0)?);
-            missing(&mut self.damaged, last, sequence);
-            (count, last) = (count + 1, sequence);
-            if let Err(error) = check_event(row) {
-                (self.damaged)(format!("event {sequence}: {error}"));
+        let sql = format!("SELECT {} FROM events WHERE sequence > $1 ORDER BY sequence", EVENTS.columns);
+        let damaged = &mut self.damaged;
+        while last < head {
+            let read = self.snapshot.rows::<StorageError>(&sql, &[Parameter::Integer(number(last))], |row| {
+                let sequence = sequence(row.integer(0)?);
+                missing(damaged, last, sequence);
+                (count, last) = (count + 1, sequence);
+                if let Err(error) = check_event(row) {
+                    damaged(format!("event {sequence}: {error}"));
+                }
+                Ok(())
+            });
+            match read {
+                // PostgreSQL ends the transaction.
+                Err(error) if error.is_damage() && S::READS_ON => {
+                    let found = event_damage::find(self.snapshot.connection(), last, head, false);
+                    let found = self.snapshot.wait(found)?;
+                    damaged(format!("{found}: {error}"));
+                    last = found.to;
+                }
+                read => {
+                    read?;
+                    missing(damaged, last, head.next());
+                    last = head;
+                }
             }
-            Ok(())
-        })?;
-        missing(&mut self.damaged, last, head.next());
+        }
         Ok(count)
     }
 
@@ -99,14 +131,16 @@ impl<S: Snapshot, D: FnMut(String)> Verification<S, D> {
     fn records(&mut self, kind: &RecordKind) -> Result<u64, ExportError> {
         let (table, mut count) = (kind.table, 0);
         let sql = format!("SELECT {} FROM {}", column_list(table), table.name);
-        self.snapshot.rows::<ExportError>(&sql, &[], |row| {
+        let damaged = &mut self.damaged;
+        let read = self.snapshot.rows(&sql, &[], |row| {
             count += 1;
             if let Err(error) = check_record(kind, row) {
                 let key: Vec<_> = (0..table.key.len()).map_while(|at| row.cell(at).ok()).collect();
-                (self.damaged)(format!("{} {key:?}: {error}", table.name));
+                damaged(format!("{} {key:?}: {error}", table.name));
             }
             Ok(())
-        })?;
+        });
+        self.read_on(table.name, read)?;
         Ok(count)
     }
 }
@@ -122,7 +156,10 @@ fn check_event(row: &dyn Row) -> Result<(), StorageError> {
         let is_same = match value {
             Parameter::Null => row.optional_text(at)?.is_none(),
             Parameter::Boolean(flag) => row.boolean(at)? == *flag,
-            Parameter::Integer(number) => row.integer(at)? == *number,
+            Parameter::Integer(number) => match row.cell(at)? {
+                Cell::Null => column == "checksum",
+                cell => cell == Cell::Integer(*number),
+            },
             Parameter::Text(text) => row.optional_text(at)? == Some(text),
             Parameter::Bytes(bytes) => row.bytes(at)? == bytes.as_ref(),
         };

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{CommitBatch, CommitContext, InboxTimes, MissingReads, QueuedCommand};
 use crate::envelope::TraceNote;
+use crate::failed_commits::FailedCommits;
 use crate::storage::{BegunTransaction, LogHead, Maintenance, Storage, Transaction};
 use crate::storage_error::StorageError;
 use crate::table_changes::{TableChanges, versions_after};
@@ -109,6 +110,7 @@ fn answer_all(waiting: impl IntoIterator<Item = oneshot::Sender<bool>>, answer: 
 pub(crate) struct WriterParts {
     pub(crate) context: CommitContext,
     pub(crate) table_changes: Arc<TableChanges>,
+    pub(crate) failed_commits: Arc<FailedCommits>,
     pub(crate) on_commit: Box<dyn Fn(&CommitReport) + Send>,
     pub(crate) queue: mpsc::Receiver<WriterTask>,
 }
@@ -120,6 +122,7 @@ pub(crate) struct Writer<S> {
     clock: Arc<dyn Clock>,
     context: CommitContext,
     table_changes: Arc<TableChanges>,
+    failed_commits: Arc<FailedCommits>,
     on_commit: Box<dyn Fn(&CommitReport) + Send>,
     /// The sequence of the last event that this writer has seen.
     head: Sequence,
@@ -142,9 +145,10 @@ impl<S: Storage> Writer<S> {
         clock: Arc<dyn Clock>,
         parts: WriterParts,
     ) {
-        let WriterParts { context, table_changes, on_commit, mut queue } = parts;
+        let WriterParts { context, table_changes, failed_commits, on_commit, mut queue } = parts;
         let head = recent_events.head();
-        let mut writer = Self { storage, recent_events, clock, context, table_changes, on_commit, head };
+        let mut writer =
+            Self { storage, recent_events, clock, context, table_changes, failed_commits, on_commit, head };
         while let Some(first) = queue.recv().await {
             let batch = QueuedTasks::take(first, &mut queue);
             if writer.commit(batch).await {
@@ -178,6 +182,9 @@ impl<S: Storage> Writer<S> {
             Err(error) => {
                 tracing::error!(%error, commands, "a commit batch could not be written");
                 batch.fail(UNAVAILABLE);
+                if commands > 0 {
+                    self.failed_commits.add(self.clock.stopwatch());
+                }
                 answer_all(tasks.probes.into_iter().chain(tasks.purges), false);
                 let (took, head) = (self.clock.stopwatch() - began, self.head);
                 (self.on_commit)(&CommitReport { commands, took, head, ..CommitReport::default() });
@@ -189,6 +196,9 @@ impl<S: Storage> Writer<S> {
         self.table_changes.publish(&stored.after.table_versions);
         let shared_activity = batch.take_shared_activity();
         let (events, answers, inbox) = batch.into_results();
+        if !events.is_empty() {
+            self.failed_commits.clear();
+        }
         let took = self.clock.stopwatch() - began;
         let duration_ms = took.as_secs_f64() * 1_000.0;
         tracing::debug!(events = events.len(), head = self.head.0, duration_ms, "committed");

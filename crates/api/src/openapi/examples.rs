@@ -53,6 +53,7 @@ fn sample(code: Code) -> DomainError {
             bare.with("scope", "main:Nova:/v1/commands/say").with("idempotencyKey", "say-1")
         }
         Code::CursorAhead => bare.with("head", 40).with("logId", "8f1c0c4e5a7b4d0c9b5e6a2f1d3c4b5a-9e107d9d"),
+        Code::DataLoss => bare.with("fromCursor", 41).with("toCursor", 42),
         Code::PayloadTooLarge => bare.with("maxBytes", 1_048_576),
         Code::PaymentRequired | Code::Forbidden | Code::PlanFeatureDisabled => about_nova(bare),
         Code::OperatorOverrideBlocked => about_nova(bare).with("reasonCode", "ROOM_PAUSED"),

@@ -121,8 +121,9 @@ impl Feed {
                 StreamUpdate::Events(events) => batch.add(&events),
                 StreamUpdate::ScannedTo(_) => {}
                 StreamUpdate::Connected { after, .. } => self.connected(after, &mut batch).await?,
-                StreamUpdate::Gap { from, to } => {
-                    batch.notices.push(format!("the server skipped the events after {from} up to {to}"))
+                StreamUpdate::Gap { from, to, is_damaged } => {
+                    let why = if is_damaged { ", which are damaged" } else { "" };
+                    batch.notices.push(format!("the server skipped the events after {from} up to {to}{why}"))
                 }
                 StreamUpdate::LogReplaced { .. } => batch
                     .notices
@@ -185,6 +186,7 @@ impl Feed {
             RequestError::NoEventStream(_) | RequestError::NotFound(_) => {
                 bail!("{server}: {why}: is it an AgentCafe server?")
             }
+            RequestError::DamagedEvents { .. } => bail!("{server} cannot show its newest events: {why}"),
             RequestError::Rejected(_) => bail!("{server} refuses: {why}"),
             RequestError::Unreachable(_) if !self.was_connected => bail!(
                 "cannot reach a server at {server} ({why}); start one with `agentcafe serve`, or name another with --url"

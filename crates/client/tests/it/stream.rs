@@ -117,7 +117,7 @@ async fn stream_position_follows_the_frames() {
     let ended = RequestError::Unavailable("the server ended the stream: ERR_UNAVAILABLE".to_owned());
     let connected =
         |after, head| StreamUpdate::Connected { after: Sequence(after), head: Sequence(head), log_id: None };
-    let skipped = StreamUpdate::Gap { from: Sequence(20), to: Sequence(40) };
+    let skipped = StreamUpdate::Gap { from: Sequence(20), to: Sequence(40), is_damaged: false };
     let ten = Some(10);
     let cases = [
         (None, ready(7), Some(connected(7, 7)), Some(7)),

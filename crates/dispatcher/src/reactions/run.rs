@@ -59,7 +59,7 @@ impl ReactionRunner {
                         continue;
                     }
                     Ok(None) => return self.count(&ReactionOutcome::Skipped),
-                    Err(ReadError) => {}
+                    Err(_) => {}
                 },
                 Attempt::Retry(why) => tracing::debug!(why, "a reaction is retried"),
                 Attempt::Internal(why) => {

@@ -10,7 +10,7 @@ use agentcafe_domain::webhooks::record::{DeliveryAttempt, DeliveryOutcome, Deliv
 use agentcafe_domain::webhooks::schedule::{self, AttemptResult, RetryDecision};
 use agentcafe_domain::webhooks::{DeliveryProgress, RetryState, Subscription};
 use agentcafe_engine::metrics::{DELIVERED, FAILED, GaugeGuard, RETRIED};
-use agentcafe_eventlog::{EventFilter, EventPage, Follower, LoggedEvent};
+use agentcafe_eventlog::{EventFilter, EventPage, Follower, LoggedEvent, ReadError};
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -148,6 +148,9 @@ impl Subscriber {
                     Ok(page) => {
                         self.empty_pages = 0;
                         return Ok(page);
+                    }
+                    Err(ReadError::DamagedEvents(damaged)) => {
+                        tracing::error!(subscription = %self.id, %damaged, "a webhook does not get events");
                     }
                     Err(_) => self.unless_ending(sleep(RETRY_AFTER)).await?,
                 }

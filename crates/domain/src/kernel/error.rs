@@ -59,6 +59,7 @@ catalogue! {
     RateLimited "ERR_RATE_LIMITED" "Rate limit exceeded";
     ModerationBlocked "ERR_MODERATION_BLOCKED" "Moderation policy blocked action";
     Internal "ERR_INTERNAL" "Something went wrong on our side";
+    DataLoss "ERR_DATA_LOSS" "What is stored is damaged";
     Unavailable "ERR_UNAVAILABLE" "Not available right now; try again";
 }
 

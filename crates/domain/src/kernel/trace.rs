@@ -68,7 +68,7 @@ impl StepCode {
             Code::UnsupportedAction => Self::UnsupportedAction,
             Code::IdempotencyKeyConflict => Self::IdempotencyConflict,
             Code::Conflict | Code::CursorAhead => Self::Conflict,
-            Code::Internal | Code::Unavailable | Code::RateLimited => Self::InternalError,
+            Code::Internal | Code::DataLoss | Code::Unavailable | Code::RateLimited => Self::InternalError,
             Code::Validation
             | Code::MissingField
             | Code::InvalidEnum

@@ -13,7 +13,7 @@ use super::clock::SharedClock;
 use super::connection::Connection;
 use super::events::CommittedHead;
 use super::schema::Schema;
-use crate::rows::event_type;
+use crate::rows::{Row as _, check_checksum, event_type};
 use crate::sql::{number, sequence};
 use crate::steady_clock::SteadyClock;
 use crate::storage_error::StorageError;
@@ -24,7 +24,7 @@ const MAX_EVENTS: i64 = 2_000;
 const MAX_BYTES: i64 = 4 << 20;
 /// The next events of the log: as many as fit, and the first in any case.
 const NEXT: &str =
-    "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json
+    "SELECT sequence, event_id, tenant_id, room_id, actor_id, type, at_ms, mentioned_actor_id, json, checksum
      FROM (SELECT *, sum(octet_length(json)) OVER (ORDER BY sequence) AS bytes
            FROM (SELECT * FROM events WHERE sequence > $1 AND sequence <= $2
                  ORDER BY sequence LIMIT $3) AS page) AS summed
@@ -99,7 +99,15 @@ impl CatchUp {
         while recent_events.last_sequence() < head {
             let (after, up_to) = (number(recent_events.last_sequence()), number(head));
             let rows = connection.query(NEXT, &[&after, &up_to, &MAX_EVENTS, &MAX_BYTES]).await?;
-            let batch = rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>()?;
+            let batch = match rows.iter().map(stored_event).collect::<Result<Vec<_>, _>>() {
+                Err(error) if error.is_damage() => {
+                    // Followers read on in the database, which tells them what is damaged.
+                    tracing::error!(%error, "events of other nodes are damaged");
+                    recent_events.reset_to(head);
+                    return Ok(());
+                }
+                batch => batch?,
+            };
             if batch.is_empty() {
                 return Ok(());
             }
@@ -113,8 +121,10 @@ fn stored_event(row: &Row) -> Result<StoredEvent, StorageError> {
     let invalid = |why: InvalidId| StorageError::Corrupt(why.to_string());
     let text = |at: usize| row.try_get::<_, &str>(at);
     let mentioned: Option<&str> = row.try_get(7)?;
+    let sequence = sequence(row.try_get(0)?);
+    check_checksum(row.cell(9)?, sequence, text(5)?, text(8)?.as_bytes())?;
     Ok(StoredEvent {
-        sequence: sequence(row.try_get(0)?),
+        sequence,
         event_id: row.try_get(1)?,
         tenant_id: TenantId::parse(text(2)?).map_err(invalid)?,
         room_id: RoomId::parse(text(3)?).map_err(invalid)?,

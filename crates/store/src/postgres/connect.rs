@@ -57,7 +57,7 @@ impl StorageError {
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Sqlite(_) | Self::Corrupt(_) => false,
+            Self::Sqlite(_) | Self::FileLost(_) | Self::Corrupt(_) | Self::DamagedEvents(_) => false,
             Self::Postgres(error) => is_transient(error),
         }
     }

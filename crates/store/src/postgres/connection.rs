@@ -234,8 +234,8 @@ impl ReadConnection for Connection {
     fn limit_bytes(page: &mut String, parameters: &mut Vec<Parameter<'_>>, order: &str, max_bytes: i64) {
         parameters.push(Parameter::Integer(max_bytes));
         *page = format!(
-            "SELECT sequence, type, json FROM (
-                 SELECT sequence, type, json, row_number() OVER (ORDER BY sequence {order}) AS position,
+            "SELECT sequence, type, json, checksum FROM (
+                 SELECT sequence, type, json, checksum, row_number() OVER (ORDER BY sequence {order}) AS position,
                         sum(octet_length(json)) OVER (ORDER BY sequence {order}) - octet_length(json) AS bytes_before
                  FROM ({page}) AS page) AS summed
              WHERE bytes_before <= ${} OR position = 2 ORDER BY sequence {order}",

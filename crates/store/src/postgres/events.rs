@@ -55,7 +55,7 @@ pub(super) async fn at(
     max_bytes: usize,
 ) -> Result<Vec<LoggedEvent>, StorageError> {
     let wanted: Vec<i64> = sequences.iter().map(|sequence| number(*sequence)).collect();
-    let sql = "SELECT sequence, type, json FROM events JOIN unnest($1::bigint[]) WITH ORDINALITY AS requested (wanted, position)
+    let sql = "SELECT sequence, type, json, checksum FROM events JOIN unnest($1::bigint[]) WITH ORDINALITY AS requested (wanted, position)
                ON sequence = wanted ORDER BY position";
     let rows = connection.query(sql, &[&wanted]).await?;
     let mut events = Fitting::new(max_bytes);

@@ -20,11 +20,6 @@ pub(crate) struct PostgresReader {
     pub(super) catch_up: CatchUp,
 }
 
-fn logged(error: StorageError) -> ReadError {
-    tracing::error!(%error, "a read failed");
-    ReadError
-}
-
 /// A connection with a session that holds an advisory lock. The lock ends with the session.
 pub(crate) struct AdvisoryLock(Option<Object>);
 
@@ -42,7 +37,7 @@ impl PostgresReader {
         loop {
             match self.read_once(&request).await {
                 Err(error) if retry.should_retry(&error).await => {}
-                answered => return answered.map_err(logged),
+                answered => return answered.map_err(StorageError::into_read_error),
             }
         }
     }
@@ -55,12 +50,12 @@ impl PostgresReader {
 
     /// Waits until the recent events have what any node had committed when this was called.
     pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
-        self.catch_up.try_run().await.map_err(logged)
+        self.catch_up.try_run().await.map_err(StorageError::into_read_error)
     }
 
     /// Waits for the lock with this name, which one holder on all nodes can have at a time.
     pub(crate) async fn lock(&self, name: i64) -> Result<AdvisoryLock, ReadError> {
-        let connection = Connection::from_pool(&self.locks, &self.schema).await.map_err(logged)?;
+        let connection = Connection::from_pool(&self.locks, &self.schema).await.map_err(StorageError::into_read_error)?;
         let locking = async {
             connection.query("SELECT pg_advisory_lock($1)", &[&name]).await?;
             Ok(())
@@ -68,6 +63,6 @@ impl PostgresReader {
         let locked = connection.with_timeout(locking).await;
         // Also if that failed, the session ends: it may have the lock, or get it later.
         let lock = AdvisoryLock(Some(connection.client));
-        locked.map(|()| lock).map_err(logged)
+        locked.map(|()| lock).map_err(StorageError::into_read_error)
     }
 }

@@ -34,6 +34,7 @@ impl BlockingPostgres {
 impl Snapshot for BlockingPostgres {
     const KEYS: &'static str = "SELECT identity, request, expires_at_ms, correlation_id, success, reply
                                 FROM idempotency_keys ORDER BY id";
+    const READS_ON: bool = false;
     const UNINDEXED: &'static str = "";
 
     fn heads(&self) -> Result<Heads, StorageError> {

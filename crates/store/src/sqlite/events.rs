@@ -63,7 +63,7 @@ pub(super) fn at(
     max_bytes: usize,
 ) -> Result<Vec<LoggedEvent>, StorageError> {
     let mut statement =
-        connection.prepare_cached("SELECT sequence, type, json FROM events WHERE sequence = ?1")?;
+        connection.prepare_cached("SELECT sequence, type, json, checksum FROM events WHERE sequence = ?1")?;
     let mut events = Fitting::new(max_bytes);
     for sequence in sequences {
         let mut rows = statement.query([number(*sequence)])?;

@@ -98,7 +98,7 @@ pub(super) fn open_writer(database: &Path) -> Result<Connection, OpenError> {
     // A deleted value may be a secret: its bytes are overwritten, where that writes no additional page.
     connection
         .execute_batch(&format!(
-            "PRAGMA secure_delete=FAST; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;
+            "PRAGMA secure_delete=FAST; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON;
              PRAGMA cache_size=-{WRITER_CACHE_KIB}; PRAGMA journal_size_limit=67108864;"
         ))
         .map_err(damaged)?;
@@ -141,6 +141,7 @@ pub(crate) fn snapshot(directory: &Path) -> Result<Option<Connection>, OpenError
 impl Snapshot for Connection {
     const KEYS: &'static str = "SELECT identity, request, expires_at_ms, correlation_id, success, data
                                 FROM idempotency_keys JOIN idempotency_replies USING (id) ORDER BY id";
+    const READS_ON: bool = true;
     const UNINDEXED: &'static str = "+";
 
     fn heads(&self) -> Result<Heads, StorageError> {
@@ -153,7 +154,7 @@ pub(super) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
     connection.execute_batch(&format!(
-        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{READER_CACHE_KIB};"
+        "PRAGMA query_only=ON; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA cache_size=-{READER_CACHE_KIB};"
     ))?;
     keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(128);

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::connection::now;
 use super::open;
 use crate::reads::ReadRequest;
+use crate::storage_error::StorageError;
 
 /// How many connections read beside the writer.
 const READERS: usize = 4;
@@ -51,16 +52,13 @@ impl SqliteReader {
 
     /// Answers a request, on one of the connections. An error was logged.
     pub(crate) async fn read<R: ReadRequest>(&self, request: R) -> Result<R::Answer, ReadError> {
-        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| ReadError)?;
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| ReadError::Unavailable)?;
         let connection = self.0.idle.lock().pop();
         let pooled = PooledConnection { pool: Arc::clone(&self.0), connection, _permit: permit };
         let answered = tokio::task::spawn_blocking(move || {
-            let connection = pooled.connection.as_ref().ok_or(ReadError)?;
-            now(request.read(connection)).map_err(|error| {
-                tracing::error!(%error, "a read failed");
-                ReadError
-            })
+            let connection = pooled.connection.as_ref().ok_or(ReadError::Unavailable)?;
+            now(request.read(connection)).map_err(StorageError::into_read_error)
         });
-        answered.await.map_err(|_| ReadError)?
+        answered.await.map_err(|_| ReadError::Unavailable)?
     }
 }

@@ -11,6 +11,7 @@ use super::connection::now;
 use super::high_water_mark::MarkWriter;
 use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
+use super::open_files::OpenFiles;
 use super::reader::SqliteReader;
 use super::{events, records, traces};
 use crate::commit::{MissingReads, Writes};
@@ -60,6 +61,7 @@ pub(crate) struct SqliteStorage {
     head: LogHead,
     /// Keeps the directory's lock.
     directory: DataDirectory,
+    files: OpenFiles,
     mark: Option<MarkWriter>,
 }
 
@@ -75,7 +77,8 @@ impl SqliteStorage {
         let head = log_head(&connection)?;
         let anchor = clock_anchor(reader, wall.as_ref());
         let clock = Arc::new(SteadyClock::new(wall, anchor.as_ref(), head.at));
-        Ok(Self { connection, keys, traces, clock, head, directory, mark: None })
+        let files = OpenFiles::new(&directory.database);
+        Ok(Self { connection, keys, traces, clock, head, directory, files, mark: None })
     }
 
     /// Keeps the high-water mark of the log from now on.
@@ -193,6 +196,7 @@ impl Transaction for SqliteTransaction<'_> {
         }
         let connection = &self.storage.connection;
         let more_to_purge = maintenance.purge && idempotency_keys::purge(connection, head.at)?;
+        self.storage.files.check()?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         self.is_committed = true;
         self.storage.head = *head;
