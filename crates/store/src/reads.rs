@@ -216,8 +216,11 @@ async fn select_events<C: ReadConnection>(
                 Some(event) if query.descending => (after, Sequence(event.sequence.0.saturating_sub(1))),
                 Some(event) => (event.sequence, last),
             };
-            let damage = event_damage::find(connection, after, last, query.descending).await?;
-            return Err(StorageError::DamagedEvents(damage));
+            // Otherwise it has only looked ahead.
+            if after < last {
+                let damage = event_damage::find(connection, after, last, query.descending).await?;
+                return Err(StorageError::DamagedEvents(damage));
+            }
         }
         read => read?,
     }
