@@ -12,6 +12,7 @@ mod new_epoch;
 mod process;
 mod projector;
 mod realtime;
+mod secret_keys;
 mod serve;
 mod tail;
 mod verify;

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::ServeOptions;
 use crate::config::{RealtimeConfig, ServeConfig};
 use crate::process::{admission, listen, runtime, start_logging, stop_on_signal};
-use crate::realtime;
+use crate::secret_keys::LoadedKeys;
+use crate::{realtime, secret_keys};
 
 /// Timeout of Redis, for which requests wait. A connection that exceeds it is dropped; without a connection no request
 /// waits.
@@ -50,10 +51,12 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
             }
         })
     };
+    let LoadedKeys { keys, new_file } = LoadedKeys::read(config.secret_key_file.as_deref(), &config.storage)?;
+    let rules = config.rules.clone().with(keys);
     let options = StoreOptions {
         location: config.storage.clone(),
         accept_shorter_log: options.accept_shorter_log,
-        rules: config.rules.clone(),
+        rules: rules.clone(),
         clock: Arc::new(SystemClock::of_this_boot()),
         ids: Box::new(RandomIds::default()),
         shared_windows: redis.clone().map(|redis| redis as Arc<dyn SharedRateWindows>),
@@ -65,9 +68,10 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
     let external_client = ExternalClient::new(config.payment_provider.clone(), Arc::clone(&sender))
         .context("the client of the payment provider cannot be created: TLS is not available")?;
     let ids = Box::new(RandomIds::default());
-    let mut engine = Engine::new(store, config.rules.clone(), metrics, ids, Arc::new(external_client));
+    let mut engine = Engine::new(store, rules, metrics, ids, Arc::new(external_client));
     engine.redis = redis;
     let engine = Arc::new(engine);
+    secret_keys::prepare(&engine, new_file).await?;
     let listener = listen(config.listen, "API_HOST, API_PORT").await?;
     let address = listener.local_addr()?;
     let embedded_realtime = match &config.realtime {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret};
 use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
+use agentcafe_domain::webhooks::sealing::SecretKeys;
 use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
 use agentcafe_engine::Engine;
 use agentcafe_engine::lease::{LeaseGuard, while_held};
@@ -150,12 +151,19 @@ impl Manager {
             let is_last = changed.len() < PAGE;
             for (subscription, secret) in changed.into_iter().zip(secrets) {
                 self.revision = subscription.revision;
-                self.set(subscription, secret.map(|secret| secret.secret));
+                let secret = secret.and_then(|stored| self.open(&stored));
+                self.set(subscription, secret);
             }
             if is_last {
                 return Ok(());
             }
         }
+    }
+
+    /// The secret, if it can be decrypted: nothing is sent that would be signed wrongly.
+    fn open(&self, stored: &WebhookSecret) -> Option<Secret> {
+        let opened = self.context.engine.rules.get::<SecretKeys>().open(stored);
+        opened.inspect_err(|error| tracing::error!(%error, "a webhook is not delivered")).ok()
     }
 
     /// Starts, updates or stops the follower of a subscription.

@@ -14,6 +14,7 @@ use crate::kernel::{
     TenantId, Timestamp, record,
 };
 use crate::keys::Principal;
+use crate::webhooks::sealing::StoredSecret;
 
 pub mod admission;
 pub mod change;
@@ -23,6 +24,7 @@ pub mod fields;
 pub mod record;
 pub mod replay;
 pub mod schedule;
+pub mod sealing;
 pub mod signing;
 pub mod subscribe;
 
@@ -120,7 +122,8 @@ pub struct WebhookSecret {
     /// The subscription.
     pub subscription_id: Uuid,
     /// The secret.
-    pub secret: Secret,
+    #[serde(flatten)]
+    pub secret: StoredSecret,
 }
 
 record!(WebhookSecret in "webhook_secrets": [subscription_id]);

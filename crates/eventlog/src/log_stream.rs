@@ -17,8 +17,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
-    DamagedEvents, EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent, ReadError,
-    ResetReason,
+    DamagedEvents, EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent,
+    ReadError, ResetReason,
 };
 
 /// What all streams of a log share.

@@ -155,8 +155,8 @@ impl ApiHistory {
         });
         let late = |_| Err(unreadable("the API did not answer in time".to_owned()));
         let bytes = bytes.await.unwrap_or_else(late)?;
-        let events =
-            serde_json::from_slice::<EventsResponse>(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        let events = serde_json::from_slice::<EventsResponse>(&bytes)
+            .map_err(|error| unreadable(error.to_string()))?;
         Ok(events.data.events.into_iter().filter_map(logged).collect())
     }
 }

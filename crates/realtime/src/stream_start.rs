@@ -151,7 +151,11 @@ pub(crate) async fn stream_start(
         items.push_front(StreamItem::Reset { log, reason });
     }
     if start.has_gap {
-        items.push_back(StreamItem::Gap { from: cursor.unwrap_or(Sequence::START), to: start.after, is_damaged: false });
+        items.push_back(StreamItem::Gap {
+            from: cursor.unwrap_or(Sequence::START),
+            to: start.after,
+            is_damaged: false,
+        });
     }
     Ok((StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) }, true))
 }

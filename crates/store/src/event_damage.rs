@@ -39,25 +39,27 @@ pub(crate) async fn find<C: ReadConnection>(
         let chunk = if descending { chunks - 1 - at } else { at };
         let low = Sequence(after.0 + chunk * CHUNK);
         let high = last.min(Sequence(low.0 + CHUNK));
-        if is_intact(connection, low, high).await? {
+        if are_intact(connection, low, high).await? {
             continue;
         }
         let mut first = low;
-        while first < high && is_intact(connection, first, first.next()).await? {
+        while first < high && is_intact(connection, first.next()).await? {
             first = first.next();
         }
         let mut to = first;
-        while to < high && !is_intact(connection, to, to.next()).await? {
+        while to < high && !is_intact(connection, to.next()).await? {
             to = to.next();
         }
-        let single = DamagedEvents { after: first, to };
-        return Ok(if first < high { single } else { DamagedEvents { after: low, to: high } });
+        // If none is damaged, the database has looked ahead.
+        if first < high {
+            return Ok(DamagedEvents { after: first, to });
+        }
     }
     Ok(DamagedEvents { after, to: last })
 }
 
 /// Whether all rows after `after`, up to `to`, can be read and have their checksum.
-async fn is_intact<C: ReadConnection>(
+async fn are_intact<C: ReadConnection>(
     connection: &C,
     after: Sequence,
     to: Sequence,
@@ -66,8 +68,17 @@ async fn is_intact<C: ReadConnection>(
     let bounds = [after, to].map(|bound| Parameter::Integer(number(bound)));
     let take =
         |row: &dyn Row| -> Result<_, StorageError> { logged_event(row).map(|_| ControlFlow::Continue(())) };
-    match connection.read(sql, &bounds, take).await {
-        Ok(()) => Ok(true),
+    intact(connection.read(sql, &bounds, take).await)
+}
+
+/// The same of one row, which the database finds without looking at others.
+async fn is_intact<C: ReadConnection>(connection: &C, sequence: Sequence) -> Result<bool, StorageError> {
+    intact(connection.events_at(&[sequence], usize::MAX).await)
+}
+
+fn intact<T>(read: Result<T, StorageError>) -> Result<bool, StorageError> {
+    match read {
+        Ok(_) => Ok(true),
         Err(error) if error.is_damage() => Ok(false),
         Err(error) => Err(error),
     }

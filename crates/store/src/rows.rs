@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use agentcafe_domain::kernel::{
-    ActorId, Cell, CorrelationId, EventType, Hash, Owner, Reply, RoomId, Sequence, StoredEvent, StoredRecord, Success,
-    Table, Timestamp,
+    ActorId, Cell, CorrelationId, EventType, Hash, Owner, Reply, RoomId, Sequence, StoredEvent, StoredRecord,
+    Success, Table, Timestamp,
 };
 use agentcafe_eventlog::{DamagedEvents, LoggedEvent};
 use bytes::Bytes;

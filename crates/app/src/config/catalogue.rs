@@ -236,6 +236,8 @@ settings! {
     "Webhooks and reactions" for ["serve"] {
         /// Whether webhooks may target loopback and private networks; link-local and cloud metadata addresses are always refused
         WEBHOOK_ALLOW_PRIVATE_TARGETS: bool = FLAG, unset "true, or false with a token";
+        /// The file with the keys that encrypt webhook secrets, 64 hexadecimal digits in each line: the first encrypts, all decrypt
+        AGENTCAFE_SECRET_KEY_FILE: PathBuf = parsed("a file"), unset "agentcafe.key in the data directory; on PostgreSQL none";
         /// Maximum number of concurrent webhook deliveries, without those to slow targets
         WEBHOOK_MAX_CONCURRENCY: usize = at_least(1), default 4;
         /// Maximum number of events whose reactions are in progress

@@ -33,6 +33,8 @@ pub(crate) struct ServeConfig {
     pub(crate) listen: SocketAddr,
     /// The storage of the data.
     pub(crate) storage: StoreLocation,
+    /// The file with the keys that encrypt webhook secrets, if it is set.
+    pub(crate) secret_key_file: Option<PathBuf>,
     /// The settings of the rules.
     pub(crate) rules: Rules,
     /// The settings of the API.
@@ -73,11 +75,20 @@ impl ServeConfig {
             );
         }
         log.warnings.extend(shared_token_warning(sources)?);
+        let secret_key_file = sources.optional(&AGENTCAFE_SECRET_KEY_FILE)?;
+        let storage = storage(sources)?;
+        if secret_key_file.is_none() && matches!(storage, StoreLocation::Postgres(_)) {
+            log.warnings.push(
+                "AGENTCAFE_SECRET_KEY_FILE is not set: secrets of webhooks are not encrypted in PostgreSQL"
+                    .to_owned(),
+            );
+        }
         let redis = sources.optional(&REDIS_URL)?;
         let keys = Keys::new(sources.value(&INBOX_REDIS_PREFIX)?);
         Ok(Self {
             listen,
-            storage: storage(sources)?,
+            storage,
+            secret_key_file,
             rules,
             api: settings(sources, token)?,
             connections: connections(sources)?,

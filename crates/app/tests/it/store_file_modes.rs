@@ -37,6 +37,7 @@ async fn store_files_are_readable_by_their_owner_only() {
         ("agentcafe.db", 0o600),
         ("agentcafe.db-shm", 0o600),
         ("agentcafe.db-wal", 0o600),
+        ("agentcafe.key", 0o600),
         ("agentcafe.lock", 0o600),
         ("agentcafe.mark", 0o600),
     ];

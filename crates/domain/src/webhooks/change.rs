@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ScopeChange, SubscriptionSettings};
+use super::sealing::SecretKeys;
 use super::subscribe::WriteSubscriptionResponse;
 use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found, signing};
 use crate::kernel::{
@@ -68,7 +69,7 @@ pub struct UpdateSubscription {
     principal: Principal,
     about: Result<ScopeChange, DomainError>,
     settings: Result<SubscriptionSettings, DomainError>,
-    /// What a secret is made of, if the target changes and the body brings none.
+    /// What a secret is made of, if the target changes and the body brings none, and what it is encrypted with.
     random: [u8; 32],
 }
 
@@ -143,7 +144,8 @@ impl Command for UpdateSubscription {
         apply(&mut subscription, settings);
         subscription.key_id = self.principal.key_id();
         if let Some(secret) = &secret {
-            ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+            let sealed = ctx.rules.get::<SecretKeys>().seal(subscription.id, secret, self.random);
+            ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: sealed });
         }
         if subscription.enabled && ctx.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
         {

@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::counter::{CounterKind, WebhookCounter};
 use super::delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
-use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record};
+use super::sealing::SecretKeys;
+use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record, sealing};
 use crate::kernel::{
     ActorId, CallRequest, Code, Command, CommandContext, CommandError, DomainError, ExternalCall, Field,
     Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId, response,
@@ -133,7 +134,8 @@ impl ReplayDelivery {
         let subscription: Option<Subscription> = ctx.get(key.clone())?;
         let subscription = subscription.filter(|found| !found.deleted).ok_or_else(|| self.not_found())?;
         let secret: Option<WebhookSecret> = ctx.get(key)?;
-        let secret = secret.ok_or_else(|| self.not_found())?.secret;
+        let secret = secret.ok_or_else(|| self.not_found())?;
+        let secret = ctx.rules.get::<SecretKeys>().open(&secret).map_err(sealing::corrupt)?;
         Ok(Redelivery {
             subscription_id: subscription.id,
             target_url: subscription.target_url,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings};
+use super::sealing::SecretKeys;
 use super::{
     DeliveryProgress, MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSecret, WebhookSubscription, signing,
 };
@@ -24,7 +25,7 @@ pub struct CreateSubscription {
     actor_id: Option<ActorId>,
     principal: Principal,
     settings: Result<SubscriptionSettings, DomainError>,
-    /// What a secret is made of, if the body brings none.
+    /// What a secret is made of, if the body brings none, and what it is encrypted with.
     random: [u8; 32],
 }
 
@@ -153,7 +154,8 @@ impl Command for CreateSubscription {
             DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
         ctx.put(&subscription);
         ctx.put(&progress);
-        ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: secret.clone() });
+        let sealed = ctx.rules.get::<SecretKeys>().seal(subscription.id, &secret, self.random);
+        ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: sealed });
         let shown = WebhookSubscription::of(subscription, Some(&progress));
         Ok(WriteSubscriptionResponse::reply(ctx, Success::Created, shown, Some(secret)))
     }

@@ -58,7 +58,7 @@ fn shown(item: StreamItem) -> String {
     match item {
         StreamItem::Ready(data) => format!("ready {data}"),
         StreamItem::Snapshot { data, .. } => format!("snapshot {data}"),
-        StreamItem::Gap { from, to } => format!("gap {from} {to}"),
+        StreamItem::Gap { from, to, .. } => format!("gap {from} {to}"),
         StreamItem::Reset { log, reason } => format!("reset {} {} {reason:?}", log.head, log.log_id),
         StreamItem::Events(frames) => format!("events {}", str::from_utf8(&frames.bytes).unwrap()),
         StreamItem::Heartbeat { cursor, at } => format!("heartbeat {cursor} {}", at.as_millis()),

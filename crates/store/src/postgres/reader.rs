@@ -55,7 +55,8 @@ impl PostgresReader {
 
     /// Waits for the lock with this name, which one holder on all nodes can have at a time.
     pub(crate) async fn lock(&self, name: i64) -> Result<AdvisoryLock, ReadError> {
-        let connection = Connection::from_pool(&self.locks, &self.schema).await.map_err(StorageError::into_read_error)?;
+        let connection =
+            Connection::from_pool(&self.locks, &self.schema).await.map_err(StorageError::into_read_error)?;
         let locking = async {
             connection.query("SELECT pg_advisory_lock($1)", &[&name]).await?;
             Ok(())

@@ -42,7 +42,8 @@ impl DataDirectory {
         let lock = file_modes::open_or_create(&lock_path).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {
-                let others = ["db-wal", "db-shm", "mark"].map(|extension| database.with_extension(extension));
+                let others =
+                    ["db-wal", "db-shm", "mark", "key"].map(|extension| database.with_extension(extension));
                 let files = [&lock_path, &database].into_iter().chain(&others);
                 file_modes::tighten(path, files.map(PathBuf::as_path));
                 Ok(Self { database, _lock: lock })

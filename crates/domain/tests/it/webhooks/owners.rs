@@ -3,6 +3,7 @@
 use agentcafe_domain::kernel::{Code, DomainError, Rules};
 use agentcafe_domain::keys::Principal;
 use agentcafe_domain::webhooks::change::{DeleteSubscription, UpdateSubscription};
+use agentcafe_domain::webhooks::sealing::SecretKeys;
 use agentcafe_domain::webhooks::subscribe::CreateSubscription;
 use agentcafe_domain::webhooks::{MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSecret};
 use serde_json::{Value, json};
@@ -100,9 +101,9 @@ fn webhook_secret_is_rotated_with_the_target_for_holders_of_keys() {
     for (caller, fields, rotates) in cases {
         let mut harness = Harness::new();
         subscribe(&mut harness, &caller).unwrap();
-        let before = harness.all::<WebhookSecret>().remove(0).secret;
+        let before = SecretKeys::default().open(&harness.all::<WebhookSecret>().remove(0)).unwrap();
         let shown = change(&mut harness, &caller, &fields).unwrap();
-        let after = harness.all::<WebhookSecret>().remove(0).secret;
+        let after = SecretKeys::default().open(&harness.all::<WebhookSecret>().remove(0)).unwrap();
         assert_eq!(before.expose() != after.expose(), rotates, "{fields}");
         assert_eq!(shown["secret"].as_str(), rotates.then(|| after.expose()), "{fields}");
     }
