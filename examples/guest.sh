@@ -75,11 +75,12 @@ get() {
   call -G "$url$path" "${query[@]}"
 }
 
-# post PATH KEY NAME=VALUE...: sends a mutation. It takes effect once per key, however often it is sent.
+# post PATH KEY NAME=VALUE...: sends a mutation; `mentions` names one actor. It takes effect once per key, however often it is sent.
 post() {
   local path=$1 key=$2 body
   shift 2
-  body=$(jq -nc '[$ARGS.positional[] | index("=") as $i | {key: .[:$i], value: .[$i + 1:]}] | from_entries' \
+  body=$(jq -nc '[$ARGS.positional[] | index("=") as $i | {key: .[:$i], value: .[$i + 1:]}] | from_entries
+    | if .mentions then .mentions |= [.] else . end' \
     --args tenantId=default roomId="$room" actorId="$me" "$@")
   call -X POST "$url$path" -H "idempotency-key: $key" --data-binary "$body"
 }
@@ -99,10 +100,11 @@ post /v1/commands/enter "$visit-enter" > /dev/null
 log "sits down at $table"
 post /v1/intents/execute "$visit-sit" intent=sit_at_table tableId="$table" > /dev/null
 
-# Post the order. The script chooses the message id, which is also the id of the reply's thread.
+# Post the order. The script chooses the message id, which is also the id of the reply's thread. The barista is listed, because a
+# name in a text reaches only who was here before.
 ask=$visit-ask
 log "says: @$barista a flat white please"
-post /v1/commands/say "$visit-say" messageId="$ask" text="@$barista a flat white please" > /dev/null
+post /v1/commands/say "$visit-say" messageId="$ask" mentions="$barista" text="@$barista a flat white please" > /dev/null
 
 # Poll until the barista replies to that message.
 reply=

@@ -47,6 +47,18 @@ pub trait Action: Sized + Send + Sync {
         Vec::new()
     }
 
+    /// The names that it mentions and that no known actor has, if it is speech.
+    ///
+    /// # Errors
+    /// As [`Action::perform`].
+    fn unresolved_mentions(
+        &self,
+        _actor: &ActorInRoom,
+        _ctx: &CommandContext<'_>,
+    ) -> Result<Option<Vec<ActorId>>, CommandError> {
+        Ok(None)
+    }
+
     /// Does it. Answers its primary event, after which others may have been appended.
     ///
     /// # Errors
@@ -96,6 +108,9 @@ pub struct CommandAccepted {
     emitted_events: Vec<EmittedEvent>,
     /// The presence of the actor.
     presence: Option<Presence>,
+    /// Of a message, the names in its text that no actor has who was ever in the tenant: they get no inbox item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unresolved_mentions: Option<Vec<ActorId>>,
     actor_id: ActorId,
     room_id: RoomId,
     tenant_id: TenantId,
@@ -162,6 +177,7 @@ impl<A: Action> Command for ActorCommand<A> {
             let action = GuardedAction { label: A::LABEL, text: action.text(), source: ActionSource::Api };
             ctx.guard.check(&self.actor, &action)?;
         }
+        let unresolved_mentions = action.unresolved_mentions(&self.actor, ctx)?;
         let primary = action.perform(&self.actor, ctx)?;
         ctx.step_appended(&primary);
         let presence = self.update_presence(ctx, &primary)?;
@@ -176,6 +192,7 @@ impl<A: Action> Command for ActorCommand<A> {
             event_type: primary.event_type,
             emitted_events: ctx.emitted(),
             presence,
+            unresolved_mentions,
             actor_id,
             room_id,
             tenant_id,

@@ -51,6 +51,19 @@ pub fn read(tenant_id: &TenantId, actor_id: &ActorId) -> Query {
     Query::one::<ActorName>(ActorName::key_of(tenant_id, actor_id))
 }
 
+/// Whether an actor is known in a tenant.
+///
+/// # Errors
+/// [`CommandError::Load`] what [`read`] names.
+pub fn is_known(
+    ctx: &CommandContext<'_>,
+    tenant_id: &TenantId,
+    actor_id: &ActorId,
+) -> Result<bool, CommandError> {
+    let known = ctx.get::<ActorName>(ActorName::key_of(tenant_id, actor_id))?;
+    Ok(known.is_some_and(|known| known.actor_ids.contains(actor_id)))
+}
+
 /// Makes an actor known in a tenant; called where a record of it is made that it had none of before. `field` named it.
 ///
 /// # Errors

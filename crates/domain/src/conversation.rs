@@ -1,14 +1,15 @@
 //! Messages, threads and mentions: the meaning of the command `say`.
 
+mod addressees;
 mod mentions;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use self::addressees::{Addressees, Mentions};
 pub use self::mentions::mentions_in;
 use crate::actor_command::{Action, ActorCommand, PresenceEffect};
-use crate::inbox;
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, CommandContext, CommandError, DomainError, EmittedEvent, Field,
     Fields, MAX_REFERENCE_CHARS, Notification, Query, Rules, payloads, rule_set, too_large,
@@ -51,7 +52,7 @@ const REPLY_TO_MESSAGE_ID: Field =
         .up_to(MAX_REFERENCE_CHARS);
 const MENTIONS: Field = Field::new(
     "mentions",
-    "The actors that the message mentions. Default: those that its text names with @.",
+    "The actors that the message mentions, known or not. Default: those that its text names with @.",
     r#"["Kai"]"#,
 )
 .up_to(MAX_MENTIONS);
@@ -117,6 +118,9 @@ payloads! {
     /// A message mentions an actor.
     MentionCreated {
         mentioned_actor_id: ActorId, source_message_id: String, thread_id: Option<String>,
+        /// Whether the mentioned actor gets an inbox item.
+        #[serde(skip)]
+        notifies: bool,
     } => {
         fn mentioned(&self) -> Option<&ActorId> {
             Some(&self.mentioned_actor_id)
@@ -129,7 +133,8 @@ payloads! {
                 "threadId": self.thread_id,
             });
             let mention = Notification::new("mention", self.mentioned_actor_id.clone(), members);
-            vec![Notification { thread_id: self.thread_id.clone(), ..mention }]
+            let mention = Notification { thread_id: self.thread_id.clone(), ..mention };
+            Vec::from_iter(self.notifies.then_some(mention))
         }
     }
     /// A bubble without a message. Reserved: nothing appends it.
@@ -149,7 +154,7 @@ pub struct SayAction<const IS_MESSAGE: bool = false> {
     thread_id: Option<String>,
     parent_message_id: Option<String>,
     reply_to_message_id: Option<String>,
-    mentions: Vec<ActorId>,
+    mentions: Mentions,
     context_window: ContextWindow,
     text: String,
     metadata: Map<String, Value>,
@@ -173,10 +178,10 @@ pub(crate) fn given_mentions(fields: &Fields) -> Result<Option<Vec<ActorId>>, Do
     fields.actors(MENTIONS)
 }
 
-fn read_mentions(fields: &Fields, text: &str) -> Result<Vec<ActorId>, DomainError> {
-    let mentions = given_mentions(fields)?.unwrap_or_else(|| mentions_in(text));
-    if mentions.len() > MAX_MENTIONS {
-        return Err(too_large(MENTIONS.name, MAX_MENTIONS, mentions.len(), "actors"));
+fn read_mentions(fields: &Fields, text: &str) -> Result<Mentions, DomainError> {
+    let mentions = Mentions::new(given_mentions(fields)?, text);
+    if mentions.count() > MAX_MENTIONS {
+        return Err(too_large(MENTIONS.name, MAX_MENTIONS, mentions.count(), "actors"));
     }
     Ok(mentions)
 }
@@ -199,13 +204,12 @@ pub(crate) struct AutomaticReply {
 impl SayAction {
     /// The reply to a message: below it, in its thread.
     pub(crate) fn of_reaction(reply: AutomaticReply) -> Self {
-        let named = |text: &str| mentions_in(text).into_iter().take(MAX_MENTIONS).collect();
         Self {
             message_id: None,
             thread_id: reply.thread_id,
             parent_message_id: reply.message_id.clone(),
             reply_to_message_id: reply.message_id,
-            mentions: reply.mentions.unwrap_or_else(|| named(&reply.text)),
+            mentions: Mentions::new(reply.mentions, &reply.text).at_most(MAX_MENTIONS),
             context_window: ContextWindow { id: None, max_items: DEFAULT_CONTEXT_ITEMS },
             text: reply.text,
             metadata: reply.metadata,
@@ -216,19 +220,14 @@ impl SayAction {
 }
 
 impl<const IS_MESSAGE: bool> SayAction<IS_MESSAGE> {
-    /// The actors to notify: all mentioned ones but the speaker.
-    fn recipients<'s>(&'s self, speaker: &'s ActorInRoom) -> impl Iterator<Item = &'s ActorId> {
-        self.mentions.iter().filter(|mentioned| **mentioned != speaker.actor_id)
-    }
-
-    fn conversation(&self, fresh_id: String) -> Conversation {
+    fn conversation(&self, fresh_id: String, mentions: Vec<ActorId>) -> Conversation {
         let message_id = self.message_id.clone().unwrap_or(fresh_id);
         let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
         Conversation {
             thread_id: thread_id.clone(),
             parent_message_id: self.parent_message_id.clone(),
             reply_to_message_id: self.reply_to_message_id.clone(),
-            mentions: self.mentions.clone(),
+            mentions,
             context_window: self.context_window.clone(),
             text: self.text.clone(),
             metadata: self.metadata.clone(),
@@ -271,7 +270,15 @@ impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
     }
 
     fn reads(&self, actor: &ActorInRoom) -> Vec<Query> {
-        self.recipients(actor).map(|mentioned| inbox::counter(&actor.with_actor(mentioned))).collect()
+        self.mentions.reads(actor)
+    }
+
+    fn unresolved_mentions(
+        &self,
+        actor: &ActorInRoom,
+        ctx: &CommandContext<'_>,
+    ) -> Result<Option<Vec<ActorId>>, CommandError> {
+        Ok(Some(self.mentions.addressees(actor, ctx)?.unresolved))
     }
 
     fn perform(
@@ -279,13 +286,15 @@ impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
         actor: &ActorInRoom,
         ctx: &mut CommandContext<'_>,
     ) -> Result<EmittedEvent, CommandError> {
+        let Addressees { mentioned, unresolved } = self.mentions.addressees(actor, ctx)?;
         let payload = ConversationMessagePosted {
             bubble: Bubble { text: self.text.clone(), ttl_ms: self.bubble_ttl_ms },
-            conversation: self.conversation(ctx.fresh_id().to_string()),
+            conversation: self.conversation(ctx.fresh_id().to_string(), mentioned.clone()),
         };
         let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
-        for mentioned in self.recipients(actor) {
+        for mentioned in mentioned.iter().filter(|mentioned| **mentioned != actor.actor_id) {
             let mention = MentionCreated {
+                notifies: !unresolved.contains(mentioned),
                 mentioned_actor_id: mentioned.clone(),
                 source_message_id: payload.conversation.message_id.clone(),
                 thread_id: Some(payload.conversation.thread_id.clone()),

@@ -141,15 +141,13 @@ impl<'c> CommitBatch<'c> {
                     self.decided[at] =
                         Some(Err(self.fail_internally(at, "the command needed too many reads")));
                 }
-                Err(query) => {
-                    needs.queries.insert(query);
-                }
+                Err(queries) => needs.queries.extend(queries),
             }
         }
         needs
     }
 
-    fn decide_one(&mut self, at: usize) -> Result<Decided, Query> {
+    fn decide_one(&mut self, at: usize) -> Result<Decided, Vec<Query>> {
         let envelope = &self.commands[at].envelope;
         if let Some(request) = &envelope.request
             && let Some(known) = self.known_keys.get(&request.key.identity)
@@ -182,7 +180,7 @@ impl<'c> CommitBatch<'c> {
         };
         match decided {
             Ok(reply) => Ok(Ok(self.accept(at, effects, allowed, reply))),
-            Err(CommandError::Load(query)) => Err(query),
+            Err(CommandError::Load(queries)) => Err(queries),
             Err(CommandError::Refused(error)) => Ok(Err(self.refuse(at, *error))),
             Err(CommandError::DeniedAudited(error)) => {
                 self.add_effects(effects, allowed);

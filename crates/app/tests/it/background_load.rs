@@ -36,7 +36,8 @@ impl TrackedSay {
 
     /// Sends it under its key, the same request each time. Keeps the body of a success.
     pub(crate) async fn say(&mut self, client: &Client) -> Option<Answer> {
-        let body = json!({ "actorId": self.speaker, "roomId": self.room, "text": self.text });
+        let body =
+            json!({ "actorId": self.speaker, "roomId": self.room, "text": self.text, "mentions": ["Kai"] });
         let request = client.request(Method::POST, "/v1/commands/say").key(&self.key).json(&body);
         let answer = request.try_send().await.ok()?;
         if answer.status == 202 && self.answer.is_none() {

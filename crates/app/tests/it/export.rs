@@ -183,9 +183,12 @@ async fn export_of_an_import_is_byte_identical() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_keeps_sequences_cursors_inboxes_and_keys() {
     let (server, client) = cafe().await;
-    let say = json!({ "actorId": "Nova", "text": "hey @Kai" });
+    let say = json!({ "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] });
     let first = client.post("/v1/commands/say", "the-key", say.clone()).await;
-    let _ = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey @Kai" })).await.data();
+    let _ = client
+        .act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey @Kai", "mentions": ["Kai"] }))
+        .await
+        .data();
     let mut stream = client.stream("/v1/events/stream?cursor=0").await;
     let received = stream.next_event().await.id.expect("an id");
     let (events, inbox) = (all_events(&client).await, client.get("/v1/inbox?actorId=Kai").await);
@@ -207,7 +210,9 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
         assert_eq!(stream.next_event().await.data, *event);
     }
     assert_names_are_taken(&client).await;
-    let next = client.act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai" })).await;
+    let next = client
+        .act("/v1/commands/say", json!({ "actorId": "Bo", "text": "hey again @Kai", "mentions": ["Kai"] }))
+        .await;
     assert_eq!(next.data()["sequence"], json!(events.len() + 1));
     assert_eq!(stream.next_event().await.id, Some(events.len() as u64 + 1));
     let items = client.get("/v1/inbox?actorId=Kai").await.data()["items"].clone();
@@ -233,7 +238,10 @@ async fn import_keeps_sequences_cursors_inboxes_and_keys() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn export_has_header_and_footer_and_no_secrets() {
     let (server, client) = cafe().await;
-    let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
+    let _ = client
+        .act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] }))
+        .await
+        .data();
     let file = server.data_dir().join("copy.jsonl");
     let output =
         agentcafe("export", server.data_dir(), &["--output", file.to_str().unwrap()]).output().unwrap();

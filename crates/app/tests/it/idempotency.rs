@@ -150,7 +150,7 @@ async fn key_is_scoped_by_tenant_room_actor_path_and_intent() {
 #[tokio::test]
 async fn key_conflict_names_the_scope_of_each_route() {
     let (_server, client) = cafe().await;
-    let say = json!({"actorId": "Kai", "text": "hi @Nova", "roomId": "r"});
+    let say = json!({"actorId": "Kai", "text": "hi @Nova", "mentions": ["Nova"], "roomId": "r"});
     let _ = client.act("/v1/commands/say", say).await.data();
     let inbox = client.get("/v1/inbox?actorId=Nova").await;
     let id = inbox.data()["items"][0]["inboxId"].as_str().unwrap();

@@ -29,8 +29,14 @@ async fn key_of_fifty_concurrent_copies_has_one_effect() {
     let client = server.client();
     let cases = [
         ("/v1/commands/enter", json!({ "actorId": "Nova" })),
-        ("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai and @Mira" })),
-        ("/v1/conversations/messages", json!({ "actorId": "Nova", "text": "again @Kai" })),
+        (
+            "/v1/commands/say",
+            json!({ "actorId": "Nova", "text": "hey @Kai and @Mira", "mentions": ["Kai", "Mira"] }),
+        ),
+        (
+            "/v1/conversations/messages",
+            json!({ "actorId": "Nova", "text": "again @Kai", "mentions": ["Kai"] }),
+        ),
         ("/v1/commands/order", json!({ "actorId": "Nova", "itemId": "espresso" })),
         ("/v1/commands/move", json!({ "actorId": "Nova", "direction": "E", "steps": 2 })),
         (

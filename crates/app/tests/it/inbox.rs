@@ -5,7 +5,7 @@ use agentcafe_testkit::{Client, Value, json};
 use crate::{cafe, log};
 
 async fn mention(client: &Client, who: &str, room: &str) -> Value {
-    let body = json!({"actorId": "Nova", "roomId": room, "text": format!("hey @{who}")});
+    let body = json!({"actorId": "Nova", "roomId": room, "text": format!("hey @{who}"), "mentions": [who]});
     client.act("/v1/commands/say", body).await.data().clone()
 }
 
@@ -21,7 +21,7 @@ fn sequences(inbox: &Value) -> Vec<u64> {
 #[tokio::test]
 async fn mention_adds_an_inbox_item_for_the_mentioned_actor() {
     let (_server, client) = cafe().await;
-    let body = json!({"actorId": "Nova", "text": "hey @Kai and @Nova", "threadId": "t1"});
+    let body = json!({"actorId": "Nova", "text": "hey @Kai and @Nova", "mentions": ["Kai", "Nova"], "threadId": "t1"});
     let _ = client.act("/v1/commands/say", body).await.data();
     let event = &log(&client).await[1];
     let got = inbox(&client, "?actorId=Kai").await;
@@ -109,7 +109,7 @@ async fn inbox_ack_keeps_the_first_acknowledgement() {
 #[tokio::test]
 async fn inbox_ack_by_another_actor_or_tenant_is_not_found() {
     let (_server, client) = cafe().await;
-    let body = json!({"actorId": "Nova", "tenantId": "acme", "text": "hey @Kai"});
+    let body = json!({"actorId": "Nova", "tenantId": "acme", "text": "hey @Kai", "mentions": ["Kai"]});
     let _ = client.act("/v1/commands/say", body).await.data();
     let id = inbox(&client, "?actorId=Kai&tenantId=acme").await["items"][0]["inboxId"]
         .as_str()

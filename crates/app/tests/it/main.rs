@@ -62,6 +62,7 @@ mod local_memory;
 mod log_position;
 mod logging;
 mod long_poll;
+mod mentions;
 mod messages;
 mod moderation;
 mod module_imports;

@@ -31,7 +31,10 @@ const STORES: [&str; 17] = [
 async fn health_reports_storage_and_settings() {
     let server = launch().start().await;
     let client = Client::new(server.address());
-    let _ = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await.data();
+    let _ = client
+        .act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"]}))
+        .await
+        .data();
     let health = client.health().await;
     assert_eq!(
         (&health["ok"], &health["service"], health.get("data")),
@@ -59,8 +62,13 @@ async fn health_reports_storage_and_settings() {
 async fn health_reports_the_inbox_projector() {
     let server = launch().start().await;
     let client = Client::new(server.address());
-    let _ =
-        client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai and @Bo"})).await.data();
+    let _ = client
+        .act(
+            "/v1/commands/say",
+            json!({"actorId": "Nova", "text": "hey @Kai and @Bo", "mentions": ["Kai", "Bo"]}),
+        )
+        .await
+        .data();
     let health = client.health().await;
     let projector = &health["inboxProjector"];
     for name in ["projectedEvents", "insertedItems", "rebuiltCounters"] {
@@ -83,7 +91,7 @@ async fn livez_and_readyz_are_200() {
 async fn metrics_count_requests_events_and_errors() {
     let server = launch().env("MOD_MAX_REPEATED_TEXT_PER_WINDOW", 1).start().await;
     let client = Client::new(server.address());
-    let say = json!({"actorId": "Nova", "text": "hey @Kai"});
+    let say = json!({"actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"]});
     let _ = client.act("/v1/commands/say", say.clone()).await.data();
     let _ = client.act("/v1/commands/say", say).await.error(429, "ERR_MODERATION_BLOCKED");
     let _ = client.act("/v1/inbox/ack", json!({"actorId": "Kai", "upToCursor": 9})).await.data();

@@ -65,7 +65,7 @@ async fn send_random_commands(client: &Client, seed: u64) {
 }
 
 fn greeting() -> Value {
-    json!({ "actorId": "Nova", "text": "hey @Kai" })
+    json!({ "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] })
 }
 
 /// A key that was used before replays the first response.

@@ -88,7 +88,9 @@ async fn node_reads_what_another_node_acknowledged() {
     let [here, there] = two_nodes().await;
     let (here, there) = (here.client(), there.client());
     for round in 1..=50_u64 {
-        let said = here.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
+        let said = here
+            .act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"]}))
+            .await;
         let sequence = said.data()["sequence"].as_u64().expect("a sequence");
         let after = sequence - 1;
         let page = there.get(&format!("/v1/events?cursor={after}&limit=1")).await;

@@ -13,7 +13,7 @@ fn with(redis: &Redis) -> Launch {
 }
 
 async fn mention(client: &Client, room: &str, who: &str) {
-    let body = json!({ "actorId": "Nova", "roomId": room, "text": format!("hey @{who}") });
+    let body = json!({ "actorId": "Nova", "roomId": room, "text": format!("hey @{who}"), "mentions": [who] });
     client.act("/v1/commands/say", body).await;
 }
 

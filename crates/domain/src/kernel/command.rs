@@ -50,8 +50,8 @@ pub enum CommandError {
     DeniedAudited(Box<DomainError>),
     /// It needs the response to this call first; then it is decided again.
     External(ExternalCall),
-    /// It needs this to be loaded first.
-    Load(Query),
+    /// It needs these to be loaded first.
+    Load(Vec<Query>),
     /// The store holds something that cannot be read.
     Corrupt(CorruptRecord),
 }
@@ -253,7 +253,7 @@ impl CommandContext<'_> {
         let query = Query::One(R::TABLE, key);
         match self.loaded.get(&query) {
             Some(found) => Ok(found.first().map(StoredRecord::read).transpose()?),
-            None => Err(CommandError::Load(query)),
+            None => Err(CommandError::Load(vec![query])),
         }
     }
 
@@ -264,18 +264,27 @@ impl CommandContext<'_> {
     pub fn find<R: Record>(&self, find: RecordQuery) -> Result<Vec<R>, CommandError> {
         let written = self.written.count(find.table) + self.effects.written.count(find.table);
         let mut query = Query::Many(find.clone());
-        let mut loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
+        let mut loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(vec![query.clone()]))?;
         if written > 0 && loaded.len() >= find.limit {
             // A write may take records out of a list that was cut at its limit: others behind them move up.
             let limit = find.limit + written.next_multiple_of(SPARE_RECORDS);
             query = Query::Many(RecordQuery { limit, ..find.clone() });
-            loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(query.clone()))?;
+            loaded = self.loaded.get(&query).ok_or_else(|| CommandError::Load(vec![query.clone()]))?;
         }
         let mut found = loaded.clone();
         self.written.merge(&find, &mut found);
         self.effects.written.merge(&find, &mut found);
         found.truncate(find.limit);
         Ok(found.iter().map(StoredRecord::read).collect::<Result<_, _>>()?)
+    }
+
+    /// Makes sure that these are loaded, all at once.
+    ///
+    /// # Errors
+    /// [`CommandError::Load`] those that are not.
+    pub fn load(&self, mut queries: Vec<Query>) -> Result<(), CommandError> {
+        queries.retain(|query| !self.loaded.contains_key(query));
+        if queries.is_empty() { Ok(()) } else { Err(CommandError::Load(queries)) }
     }
 
     /// Writes a record.

@@ -120,9 +120,11 @@ impl Harness {
             };
             let decided = command.decide(&mut ctx);
             let effects = ctx.effects;
-            if let Err(CommandError::Load(query)) = decided {
-                let found = self.load(&query);
-                loaded.insert(query, found);
+            if let Err(CommandError::Load(queries)) = decided {
+                for query in queries {
+                    let found = self.load(&query);
+                    loaded.insert(query, found);
+                }
                 continue;
             }
             if matches!(decided, Ok(_) | Err(CommandError::DeniedAudited(_))) {

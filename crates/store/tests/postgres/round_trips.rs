@@ -8,10 +8,14 @@ use serde_json::json;
 use crate::commands::{actor, envelope, submit_batch, with_key};
 use crate::test_store::TestStore;
 
-/// A say with two mentions, in one of the rooms, with an idempotency key.
+/// The actors of these tests.
+const SPEAKERS: usize = 500;
+
+/// A say with mentions of two others, in one of the rooms, with an idempotency key.
 fn say(test_store: &TestStore, key: &str, number: usize) -> Envelope {
     let (room, speaker) = (format!("room-{}", number % 7), format!("speaker-{number}"));
-    let text = format!("{number} for @listener-{} and @Kai", number % 50);
+    let [one, other] = [1, 2].map(|after| (number + after) % SPEAKERS);
+    let text = format!("{number} for @speaker-{one} and @speaker-{other}");
     let body = json!({ "roomId": room, "actorId": speaker, "text": text });
     let fields = Fields::of_body(body.as_object().cloned().unwrap());
     let say = Say::read(&fields, &test_store.rules).unwrap();
@@ -26,7 +30,7 @@ async fn commit_batch_takes_two_round_trips_for_any_number_of_commands() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     // The first command of an actor in a room reads more, and a connection prepares a statement at its first use.
-    for numbers in [0..200, 200..400, 400..500, 499..500] {
+    for numbers in [0..200, 200..400, 400..SPEAKERS, 499..500] {
         let first = numbers.map(|number| say(&test_store, "first", number)).collect();
         submit_batch(&test_store, &opened.store, first).await;
     }

@@ -1,6 +1,6 @@
 //! A store that was exported and imported holds, row by row, what the first one held.
 
-use agentcafe_domain::conversation::Say;
+use agentcafe_domain::conversation::{Say, mentions_in};
 use agentcafe_domain::kernel::{Fields, TenantId, Timestamp};
 use agentcafe_domain::record_kinds;
 use agentcafe_store::export::export;
@@ -25,7 +25,8 @@ fn rows(test_store: &TestStore, table: &str) -> Vec<Vec<Value>> {
 }
 
 fn say(test_store: &TestStore, room: &str, text: &str) -> Say {
-    let body = serde_json::json!({ "actorId": "Nova", "roomId": room, "text": text });
+    let mentions: Vec<String> = mentions_in(text).iter().map(ToString::to_string).collect();
+    let body = serde_json::json!({ "actorId": "Nova", "roomId": room, "text": text, "mentions": mentions });
     Say::read(&Fields::of_body(body.as_object().cloned().unwrap()), &test_store.rules).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Commands of the domain in one commit batch: presence that expires beside a say, acknowledgements beside
 //! mentions.
 
-use agentcafe_domain::conversation::Say;
+use agentcafe_domain::conversation::{Say, mentions_in};
 use agentcafe_domain::inbox::{AckInboxItems, InboxItem, UnreadCount, unread_counts};
 use agentcafe_domain::kernel::{Clock, CommandContext, EventType, Fields, RecordQuery, Sequence};
 use agentcafe_domain::presence::{ExpirePresence, Presence, PresenceRules, Status};
@@ -17,7 +17,8 @@ fn fields(body: Value) -> Fields {
 }
 
 fn say(test_store: &TestStore, speaker: &str, text: &str) -> Envelope {
-    let body = json!({ "actorId": speaker, "roomId": "main", "text": text });
+    let mentions: Vec<String> = mentions_in(text).iter().map(ToString::to_string).collect();
+    let body = json!({ "actorId": speaker, "roomId": "main", "text": text, "mentions": mentions });
     envelope(Say::read(&fields(body), &test_store.rules).unwrap())
 }
 

@@ -84,7 +84,7 @@ async fn command_fails_after_too_many_read_stages() {
     let opened = test_store.open();
     let endless = command(|ctx| {
         let asked = Query::one::<UnreadCount>(seat(ctx.loaded.len()).key());
-        Err::<agentcafe_domain::kernel::Reply, _>(CommandError::Load(asked))
+        Err::<agentcafe_domain::kernel::Reply, _>(CommandError::Load(vec![asked]))
     });
     let batch = vec![endless, reads_one_after_the_other(3), append_texts(&actor("main", "Nova"), &["hi"])];
     let answers = submit_batch(&test_store, &opened.store, batch).await;

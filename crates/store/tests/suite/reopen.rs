@@ -43,7 +43,7 @@ async fn reopened_store_continues_inbox_sequences() {
     let test_store = TestStore::new();
     for round in 1..4 {
         let opened = test_store.open();
-        let body = serde_json::json!({ "actorId": "Nova", "text": "hey @Kai" });
+        let body = serde_json::json!({ "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] });
         let say = Say::read(&Fields::of_body(body.as_object().cloned().unwrap()), &test_store.rules).unwrap();
         opened.store.submit(envelope(say)).await.unwrap();
         let items: Vec<InboxItem> =

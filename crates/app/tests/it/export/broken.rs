@@ -6,7 +6,8 @@ use super::*;
 async fn sample() -> String {
     let (server, client) = cafe().await;
     for text in ["hey @Kai", "again @Kai"] {
-        let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await.data();
+        let body = json!({ "actorId": "Nova", "text": text, "mentions": ["Kai"] });
+        let _ = client.act("/v1/commands/say", body).await.data();
     }
     export(server.data_dir(), &[])
 }

@@ -55,7 +55,7 @@ async fn export_of_a_tenant_or_room_has_only_its_own_data() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_of_a_tenant_keeps_cursors_of_the_whole_log_valid() {
     let (server, client) = cafe().await;
-    let say = |tenant: &str| json!({ "tenantId": tenant, "actorId": "Nova", "text": "hey @Kai" });
+    let say = |tenant: &str| json!({ "tenantId": tenant, "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] });
     for tenant in ["acme", "default", "default", "default"] {
         let _ = client.act("/v1/commands/say", say(tenant)).await.data();
     }

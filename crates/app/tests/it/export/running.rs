@@ -75,7 +75,10 @@ fn long_export(text: &str, count: u64) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn import_that_is_killed_leaves_an_empty_store() {
     let (server, client) = cafe().await;
-    let _ = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai" })).await.data();
+    let _ = client
+        .act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hey @Kai", "mentions": ["Kai"] }))
+        .await
+        .data();
     let whole = export(server.data_dir(), &[]);
     let directory = TempDir::new().unwrap();
     let mut child = start_import(directory.path());
