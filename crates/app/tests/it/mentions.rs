@@ -16,8 +16,8 @@ async fn mentioned(client: &Client) -> Vec<Value> {
     events.map(|event| event["payload"]["mentionedActorId"].clone()).collect()
 }
 
-/// Kind: a name reaches somebody else, or nobody although it is plain who is meant. An actor of the tenant is named exactly; one of
-/// the room in any case, if no other has that name. A name of nobody is mentioned as before, without an inbox item.
+/// Kind: a name reaches somebody else, or nobody although it is plain who is meant. An actor of the tenant is named exactly;
+/// one of the room in any case, if no other has that name. A name of nobody is mentioned, without an inbox item.
 #[tokio::test]
 async fn mention_in_a_text_means_a_known_actor_in_any_case() {
     let (_server, client) = cafe().await;

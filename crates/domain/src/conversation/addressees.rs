@@ -55,8 +55,8 @@ impl Mentions {
         counters.chain(known).collect()
     }
 
-    /// Whom a message of the speaker reaches. A name means the actor of the tenant who has it exactly, else the one actor of the
-    /// room who has it in another case.
+    /// Whom a message of the speaker reaches. A name means the actor of the tenant who has it exactly, else the one actor of
+    /// the room who has it in another case.
     ///
     /// # Errors
     /// [`CommandError::Load`] what [`Mentions::reads`] does not name: for names that no actor has exactly.

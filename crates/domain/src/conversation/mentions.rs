@@ -1,6 +1,6 @@
 //! Finds the names that a text mentions with `@`, outside of code, URLs and e-mail addresses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -19,6 +19,8 @@ pub fn mentions_in(text: &str) -> Vec<ActorId> {
             }
         }
     }
+    let mut seen = HashSet::new();
+    mentioned.retain(|actor| seen.insert(actor.clone()));
     mentioned
 }
 
@@ -121,7 +123,8 @@ fn is_of_word(character: char) -> bool {
 /// Adds the names in a text without code.
 fn add_names(prose: &str, mentioned: &mut Vec<ActorId>) {
     let (mut at, mut before) = (0, None::<char>);
-    // Whether an `@` here would follow a word, as in an e-mail address. Underscores before it are emphasis, unless a word is before them.
+    // Whether an `@` here would follow a word, as in an e-mail address. Underscores before it are emphasis, unless a word is
+    // before them.
     let (mut follows_word, mut is_url) = (false, false);
     while let Some(character) = prose[at..].chars().next() {
         let rest = &prose[at + character.len_utf8()..];
@@ -132,9 +135,7 @@ fn add_names(prose: &str, mentioned: &mut Vec<ActorId>) {
         let name = if character == '@' && !follows_word && !is_url { name_at_start(rest) } else { None };
         let length = match name {
             Some((actor, length)) => {
-                if !mentioned.contains(&actor) {
-                    mentioned.push(actor);
-                }
+                mentioned.push(actor);
                 (follows_word, before) = (true, None);
                 length
             }

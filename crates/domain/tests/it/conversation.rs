@@ -91,6 +91,18 @@ fn mentions_are_not_in_code_urls_and_addresses() {
     }
 }
 
+/// Text of any length is read in time that grows with the length only.
+#[test]
+fn mentions_of_a_long_text_are_found_in_linear_time() {
+    for part in ["@a ", "@\"", "`", "` ``", "@_", "@@", "://@", "```\n", "\"@", "@aaaa-"] {
+        let _ = mentions_in(&part.repeat(200_000));
+    }
+    let many: String = (0..100_000).map(|number| format!("@a{number} ")).collect();
+    assert_eq!(mentions_in(&many).len(), 100_000);
+    let runs: String = (0..1_000).map(|length| format!("{} ", "`".repeat(length))).collect();
+    assert_eq!(mentions_in(&format!("{runs}@Kai")).len(), 1);
+}
+
 proptest! {
     /// Each name once, and each was written after an `@`.
     #[test]

@@ -27,8 +27,8 @@ const REFRESHES_PER_TTL: u64 = 3;
 pub(super) struct Listener(Arc<RefreshPresence>);
 
 impl Listener {
-    /// Reads whom `actor` names and how it is shown as present, in the tenant and room that are filtered by; none if one of these is
-    /// missing, or it is not `shown`.
+    /// Reads whom `actor` names and how it is shown as present, in the tenant and room that are filtered by; none if one of
+    /// these is missing, or it is not `shown`.
     ///
     /// # Errors
     /// The first field that is not valid, or a reserved name.
