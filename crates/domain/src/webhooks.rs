@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod fields;
 pub mod record;
 pub mod replay;
+pub mod retention;
 pub mod schedule;
 pub mod signing;
 pub mod subscribe;
