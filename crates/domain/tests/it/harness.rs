@@ -9,7 +9,7 @@ use agentcafe_domain::kernel::{
     Effects, Event, Fields, Hash, Heads, IdSource, Key, LoadedRecords, Query, Record, Reply, RequestContext,
     RoomId, Rules, StoredEvent, StoredRecord, Success, TenantId, Timestamp, WriteSet,
 };
-use agentcafe_domain::keys::{ApiKey, Principal};
+use agentcafe_domain::keys::{ApiKey, KeyHolder, Principal};
 use agentcafe_domain::moderation::{RateGuard, RateWindows};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -176,7 +176,7 @@ pub(crate) fn holder(key: Value) -> Principal {
     });
     whole.as_object_mut().unwrap().extend(key.as_object().cloned().unwrap());
     let key: ApiKey = serde_json::from_value(whole).unwrap();
-    Principal::Key(Arc::new(key.into()))
+    Principal::Key(Arc::new(KeyHolder::new(key, "c1")))
 }
 
 /// The fields of a caller's body.
