@@ -84,7 +84,7 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
     };
     let background = [
         tokio::spawn(sweeps::run(Arc::clone(&engine), intervals)),
-        tokio::spawn(reactions::run(Arc::clone(&engine), config.reaction_max_concurrency)),
+        tokio::spawn(reactions::run(Arc::clone(&engine), config.reactions)),
         tokio::spawn(webhook::run(Arc::clone(&engine), sender, config.webhook_max_concurrency)),
         tokio::spawn(unread::run(Arc::clone(&engine))),
         tokio::spawn(clock_anchor::run(Arc::clone(&engine))),

@@ -1,101 +1,86 @@
-//! The reaction engine: follows the log, matches each event against the rules of its tenant, and runs reactions, once per rule
-//! and event, in order for each rule.
+//! The reaction engine: follows the log, and runs the reactions to each event in the lane of its tenant, once per rule and event,
+//! in order for each rule.
 //!
-//! The cursor is saved after each batch with reactions. After a crash, events are read again. The record of each rule holds the
-//! last event that it processed, committed together with the reaction, so no reaction runs twice. (Its idempotency key ensures
-//! the same, but only until keys expire.)
+//! A tenant with much to do is behind alone: its lane reads the log from a cursor of its own. The saved position is the cursor of
+//! the follower with the cursors of these lanes. After a crash, events are read again. The record of each rule holds the last event
+//! that it reacted to, committed together with the reaction, so no reaction runs twice. (Its idempotency key ensures the same, but
+//! only until keys expire.)
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::Sequence;
-use agentcafe_domain::reactions::{MatchResult, SourceEvent, StoredReaction};
+use agentcafe_domain::kernel::{FollowerCursor, TenantId};
 use agentcafe_engine::Engine;
 use agentcafe_engine::followers::Progress;
 use agentcafe_engine::lease::{LeaseGuard, while_held};
-use agentcafe_eventlog::{EventFilter, EventPage, Follower, ReadError};
+use agentcafe_eventlog::{EventFilter, Follower, ReadError};
 use agentcafe_store::Failure;
-use tokio::sync::oneshot;
+use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::budget::CascadeBudgets;
+use self::lane::{Lane, LaneContext};
+use self::lanes::Lanes;
 use self::rules::Rules;
-use self::run::ReactionRunner;
 
+mod budget;
+mod lane;
+mod lanes;
+mod refusals;
 mod rules;
 mod run;
 
 /// The name of the follower, and of its lease.
 pub const FOLLOWER: &str = "reactions";
-/// The most events in one batch.
-const MAX_BATCH_EVENTS: usize = 256;
-/// A batch ends with the event that reaches this many reactions.
-const MAX_BATCH_REACTIONS: usize = 1_024;
+/// The most events that are assigned to lanes at a time.
+const MAX_PAGE_EVENTS: usize = 256;
 /// The pause after the store failed.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// The shortest time between two saved positions.
+const SAVE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A reaction of a rule to an event.
-struct Reaction {
-    rule: Arc<StoredReaction>,
-    /// Resolves when the rule has processed its previous event.
-    previous: Option<oneshot::Receiver<()>>,
-    /// Sent when the rule has processed this event; dropped if it could not, so that it skips the later ones too.
-    done: oneshot::Sender<()>,
+/// The limits of reactions.
+#[derive(Clone, Copy, Debug)]
+pub struct ReactionLimits {
+    /// The most events of one tenant whose reactions are in progress.
+    pub concurrency: usize,
+    /// The most reactions to the events of one correlation id within a minute.
+    pub max_per_cause: u32,
 }
 
-/// An event, and the reactions to it, in order.
-struct Job {
-    source: Arc<SourceEvent>,
-    reactions: Vec<Reaction>,
-}
-
-/// The jobs of a page, and the position up to which it was scanned.
-type Batch = (Vec<Job>, Sequence);
-
-/// Runs reactions to at most `concurrency` events at a time, on one node at a time, until the engine stops.
-pub async fn run(engine: Arc<Engine>, concurrency: usize) {
-    let react = |lease: LeaseGuard| react(Arc::clone(&engine), lease.ending, concurrency);
+/// Runs reactions on one node at a time, until the engine stops.
+pub async fn run(engine: Arc<Engine>, limits: ReactionLimits) {
+    let react = |lease: LeaseGuard| react(Arc::clone(&engine), lease.ending, limits);
     while_held(Arc::clone(&engine), FOLLOWER, react).await;
 }
 
-async fn react(engine: Arc<Engine>, ending: CancellationToken, concurrency: usize) {
-    let Some(mut progress) = resume(&engine, &ending).await else { return };
-    let mut follower = follow(&engine, &progress);
-    let rules = Rules::new(&engine);
-    let mut reactions = Reactions { rules, engine, ending, concurrency: concurrency.max(1) };
-    loop {
-        tokio::select! {
-            () = reactions.ending.cancelled() => break,
-            () = follower.wait_for_more() => {}
-        }
-        progress.begin();
-        if let Err(error) = reactions.advance(&mut follower, &mut progress).await {
-            progress.fail(&error.to_string());
-            pause(&reactions.ending).await;
-        }
-        if follower.scanned_to() > progress.cursor() {
-            follower = follow(&reactions.engine, &progress);
-        }
-    }
-    if let Err(failure) = progress.save().await {
+async fn react(engine: Arc<Engine>, ending: CancellationToken, limits: ReactionLimits) {
+    let Some((progress, saved)) = resume(&engine, &ending).await else { return };
+    let follower = Follower::new(Arc::clone(&engine.store), EventFilter::default(), saved.cursor);
+    let context = Arc::new(LaneContext {
+        rules: Rules::new(&engine),
+        lanes: Lanes::new(progress, saved),
+        budgets: CascadeBudgets::new(limits.max_per_cause),
+        permits: LaneContext::permits(limits.concurrency),
+        concurrency: limits.concurrency,
+        engine,
+        ending,
+    });
+    let router = Router { context: Arc::clone(&context), follower, running: JoinSet::new() };
+    tokio::join!(router.run(), save_regularly(&context));
+    if let Err(failure) = context.lanes.save().await {
         tracing::warn!(%failure, "the cursor of reactions was not saved; the next start reads some events again");
     }
 }
 
-/// Follows all events after the cursor.
-fn follow(engine: &Engine, progress: &Progress) -> Follower {
-    Follower::new(Arc::clone(&engine.store), EventFilter::default(), progress.cursor())
-}
-
-/// Loads the cursor; none if `ending` is cancelled first.
-async fn resume(engine: &Arc<Engine>, ending: &CancellationToken) -> Option<Progress> {
+/// Loads the position; none if `ending` is cancelled first.
+async fn resume(engine: &Arc<Engine>, ending: &CancellationToken) -> Option<(Progress, FollowerCursor)> {
     let mut is_logged = false;
     loop {
         match Progress::resume(engine, FOLLOWER, ending).await {
-            Ok(progress) => return Some(progress),
+            Ok(resumed) => return Some(resumed),
             Err(_) if is_logged => {}
             Err(failure) => tracing::warn!(%failure, "reactions cannot start yet; retrying"),
         }
@@ -109,115 +94,96 @@ async fn pause(ending: &CancellationToken) -> Option<()> {
     ending.run_until_cancelled(sleep(RETRY_AFTER)).await
 }
 
-/// The reaction engine.
-struct Reactions {
-    engine: Arc<Engine>,
-    rules: Rules,
-    ending: CancellationToken,
-    concurrency: usize,
+/// Saves the position after reactions, and when it has advanced far.
+async fn save_regularly(context: &LaneContext) {
+    let wait = async || {
+        context.lanes.wait_until_due().await;
+        if let Err(failure) = context.lanes.save().await {
+            context.lanes.progress.fail(&failure.to_string());
+        }
+        sleep(SAVE_INTERVAL).await;
+    };
+    while context.ending.run_until_cancelled(wait()).await.is_some() {}
 }
 
-impl Reactions {
-    /// Processes the next batch.
-    async fn advance(&mut self, follower: &mut Follower, progress: &mut Progress) -> Result<(), Failure> {
-        let unread = |error: ReadError| {
-            tracing::debug!(%error, "reactions cannot read the store");
-            Failure::Unavailable("the store cannot be read right now")
-        };
-        // The head is read first: changes of rules are published before later events.
-        let head = self.engine.store.recent_events().head();
-        if !self.rules.is_any_active().await.map_err(unread)? {
-            self.engine.metrics.reactions.processed.inc_by(head.0.saturating_sub(progress.cursor().0));
-            follower.advance_to(head);
-            progress.reach(head);
-            return progress.save_if_far().await;
+/// The failure of a read.
+fn unread(error: ReadError) -> Failure {
+    tracing::debug!(%error, "reactions cannot read the store");
+    Failure::Unavailable("the store cannot be read right now")
+}
+
+/// Assigns the events of the log to the lanes of their tenants.
+struct Router {
+    context: Arc<LaneContext>,
+    follower: Follower,
+    /// The lanes, each until it has caught up.
+    running: JoinSet<()>,
+}
+
+/// The member of a stored event that names its lane.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventTenant {
+    tenant_id: TenantId,
+}
+
+impl Router {
+    /// Runs until the lease ends, and then until all lanes have ended.
+    async fn run(mut self) {
+        let context = Arc::clone(&self.context);
+        context.lanes.tenants().into_iter().for_each(|tenant| self.start(tenant));
+        while context.ending.run_until_cancelled(self.follower.wait_for_more()).await.is_some() {
+            if let Err(error) = self.route().await {
+                context.lanes.progress.fail(&error.to_string());
+                pause(&context.ending).await;
+            }
         }
-        let page = follower.read(MAX_BATCH_EVENTS).await.map_err(unread)?;
-        let (jobs, scanned_to) = self.batch(&page).await.map_err(unread)?;
-        let has_reactions = !jobs.is_empty();
-        let processed_to = self.run(jobs, scanned_to).await;
-        let processed = page.events.iter().filter(|event| event.sequence <= processed_to).count();
-        self.engine.metrics.reactions.processed.inc_by(processed as u64);
-        progress.reach(processed_to);
-        if has_reactions { progress.save().await } else { progress.save_if_far().await }
+        while self.running.join_next().await.is_some() {}
     }
 
-    /// Matches the events of a page against the rules.
-    async fn batch(&mut self, page: &EventPage) -> Result<Batch, ReadError> {
-        self.rules.refresh();
-        let (now, skipped) = (self.engine.now(), self.engine.metrics.reactions.outcomes.get("skipped"));
-        let mut last_of: HashMap<Uuid, oneshot::Receiver<()>> = HashMap::new();
-        let (mut jobs, mut count) = (Vec::new(), 0);
+    /// Assigns the next events.
+    async fn route(&mut self) -> Result<(), Failure> {
+        while self.running.try_join_next().is_some() {}
+        let context = Arc::clone(&self.context);
+        context.lanes.progress.begin();
+        // The head is read first: changes of rules are published before later events.
+        let head = context.engine.store.recent_events().head();
+        let now = context.engine.clock.stopwatch();
+        if !context.rules.is_any_active(now).await.map_err(unread)? {
+            let passed = head.0.saturating_sub(self.follower.scanned_to().0);
+            context.engine.metrics.reactions.processed.inc_by(passed);
+            self.follower.advance_to(head);
+            context.lanes.advance(head);
+            return Ok(());
+        }
+        if context.ending.run_until_cancelled(context.lanes.wait_for_room()).await.is_none() {
+            return Ok(());
+        }
+        let page = self.follower.read(MAX_PAGE_EVENTS).await.map_err(unread)?;
         for event in &page.events {
-            let source = match SourceEvent::read(&event.json) {
-                Ok(source) => Arc::new(source),
-                Err(error) => {
-                    tracing::error!(sequence = %event.sequence, %error, "an event cannot be parsed; no rule reacts to it");
-                    continue;
-                }
-            };
-            let rules = self.rules.for_tenant(&source.tenant_id).await?;
-            let mut reactions = Vec::new();
-            for rule in rules.iter() {
-                match rule.verdict(&source, now) {
-                    MatchResult::Unconcerned => {}
-                    MatchResult::Skips => drop(skipped.inc()),
-                    MatchResult::Answers => {
-                        let (done, end) = oneshot::channel();
-                        let previous = last_of.insert(rule.subscription.id, end);
-                        reactions.push(Reaction { rule: Arc::clone(rule), previous, done });
+            match serde_json::from_slice::<EventTenant>(&event.json) {
+                Ok(EventTenant { tenant_id }) => {
+                    if context.lanes.add(&tenant_id, event.sequence) {
+                        self.start(tenant_id);
                     }
                 }
-            }
-            count += reactions.len();
-            if !reactions.is_empty() {
-                jobs.push(Job { source, reactions });
-            }
-            if count >= MAX_BATCH_REACTIONS {
-                return Ok((jobs, event.sequence));
-            }
-        }
-        Ok((jobs, page.scanned_to))
-    }
-
-    /// Runs the jobs of a page, some concurrently, started in order. Returns up to where all events have been processed.
-    async fn run(&self, jobs: Vec<Job>, scanned_to: Sequence) -> Sequence {
-        let (mut waiting, mut running) = (jobs.into_iter(), JoinSet::new());
-        let mut processed_to = scanned_to;
-        loop {
-            while running.len() < self.concurrency
-                && let Some(job) = waiting.next()
-            {
-                if self.ending.is_cancelled() {
-                    processed_to = processed_to.min(Sequence(job.source.sequence.0 - 1));
-                    break;
+                Err(error) => {
+                    tracing::error!(sequence = %event.sequence, %error, "an event cannot be parsed; no rule reacts to it");
                 }
-                let runner = ReactionRunner::new(&self.engine, &self.ending, Arc::clone(&job.source));
-                running.spawn(run_job(runner, job));
-            }
-            let Some(ended) = running.join_next().await else { return processed_to };
-            match ended {
-                Ok(Ok(())) => {}
-                // The lease ends: the next holder resumes with this event.
-                Ok(Err(unprocessed)) => processed_to = processed_to.min(Sequence(unprocessed.0 - 1)),
-                Err(error) => tracing::error!(%error, "a reaction panicked"),
             }
         }
+        context.lanes.advance(page.scanned_to);
+        Ok(())
     }
-}
 
-/// Runs the reactions to an event, one after the other. The error is the event's sequence: it has not been processed.
-async fn run_job(runner: ReactionRunner, job: Job) -> Result<(), Sequence> {
-    for Reaction { rule, previous, done } in job.reactions {
-        let is_in_order = match previous {
-            Some(previous) => previous.await.is_ok(),
-            None => true,
-        };
-        if !is_in_order || !runner.run(rule).await {
-            return Err(job.source.sequence);
-        }
-        // The last event of a batch has no receiver.
-        let _ = done.send(());
+    /// Starts the lane of a tenant. One that panics starts again.
+    fn start(&mut self, tenant: TenantId) {
+        let context = Arc::clone(&self.context);
+        self.running.spawn(async move {
+            while let Err(error) = tokio::spawn(Lane::new(&context, &tenant).run()).await {
+                tracing::error!(%error, tenant = tenant.as_str(), "the reactions of a tenant panicked, and continue");
+                pause(&context.ending).await;
+            }
+        });
     }
-    Ok(())
 }

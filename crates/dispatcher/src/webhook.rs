@@ -1,11 +1,11 @@
 //! Webhooks: one durable follower for each subscription, started and stopped as subscriptions change.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret};
+use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret, TenantId};
 use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
 use agentcafe_domain::webhooks::sealing::SecretKeys;
 use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
@@ -25,7 +25,7 @@ mod resolver;
 pub mod sender;
 mod subscriber;
 
-use self::limiter::ConcurrencyLimiter;
+use self::limiter::{ConcurrencyLimiter, TenantLimiter};
 use self::recorder::{DeliveryRecorder, QueuedReport};
 use self::sender::WebhookSender;
 use self::subscriber::{CAUGHT_UP, Subscriber};
@@ -36,8 +36,12 @@ const PAGE: usize = 500;
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause after a failed read.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
-/// The most attempts in flight to slow targets.
+/// The most attempts in flight to slow targets, and those of one tenant.
 const MAX_SLOW_ATTEMPTS: usize = 1_024;
+const MAX_TENANT_SLOW_ATTEMPTS: usize = 512;
+/// How many tenants may have all their attempts to fast targets in flight at the same time. Further attempts wait, in turn for each
+/// tenant.
+const MAX_BUSY_TENANTS: usize = 4;
 /// The lease that a node holds while it delivers.
 const LEASE: &str = "webhooks";
 
@@ -51,7 +55,8 @@ pub(crate) struct SignedSubscription {
 struct FollowerContext {
     engine: Arc<Engine>,
     sender: Arc<WebhookSender>,
-    limiter: ConcurrencyLimiter,
+    limiter: Arc<ConcurrencyLimiter>,
+    max_concurrency: usize,
     reports: mpsc::Sender<QueuedReport>,
     ending: CancellationToken,
     /// The number of changes of subscriptions, as the store counts them.
@@ -75,6 +80,8 @@ struct Manager {
     running: HashMap<Uuid, RunningFollower>,
     /// Followers that were stopped. The next one of the same subscription waits for them.
     stopped: HashMap<Uuid, JoinHandle<()>>,
+    /// The permits of the tenants that have followers.
+    limiters: HashMap<TenantId, Weak<TenantLimiter>>,
     revision: u64,
     counters: watch::Receiver<u64>,
 }
@@ -95,7 +102,11 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
     counters.mark_changed();
     let changes = engine.store.changed(Subscription::TABLE);
     let context = Arc::new(FollowerContext {
-        limiter: ConcurrencyLimiter::new(max_concurrency, MAX_SLOW_ATTEMPTS),
+        limiter: Arc::new(ConcurrencyLimiter::new(
+            max_concurrency.saturating_mul(MAX_BUSY_TENANTS),
+            MAX_SLOW_ATTEMPTS,
+        )),
+        max_concurrency,
         engine,
         sender,
         reports,
@@ -103,8 +114,8 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
         changes,
         applied: watch::Sender::new(0),
     });
-    let (running, stopped) = (HashMap::new(), HashMap::new());
-    let mut manager = Manager { context, running, stopped, revision: 0, counters };
+    let (running, stopped, limiters) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut manager = Manager { context, running, stopped, limiters, revision: 0, counters };
     manager.run().await;
     manager.end().await;
     drop(manager);
@@ -189,12 +200,14 @@ impl Manager {
 
     fn start(&mut self, subscription: Arc<SignedSubscription>) {
         let (id, enabled_by) = (subscription.subscription.id, subscription.subscription.enabled_by);
+        let limiter = self.limiter_of(&subscription.subscription.tenant_id);
         let previous = self.stopped.remove(&id);
         let (subscription, updates) = watch::channel(subscription);
         let ending = self.context.ending.child_token();
         let position = Arc::new(AtomicU64::new(CAUGHT_UP));
         let context = Arc::clone(&self.context);
-        let subscriber = Subscriber::new(id, context, updates, ending.clone(), Arc::clone(&position));
+        let shared = (context, limiter);
+        let subscriber = Subscriber::new(id, shared, updates, ending.clone(), Arc::clone(&position));
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
                 // Even if it panicked, it has ended.
@@ -205,8 +218,21 @@ impl Manager {
         self.running.insert(id, RunningFollower { enabled_by, subscription, ending, task, position });
     }
 
+    /// The permits that the followers of a tenant share.
+    fn limiter_of(&mut self, tenant: &TenantId) -> Arc<TenantLimiter> {
+        if let Some(limiter) = self.limiters.get(tenant).and_then(Weak::upgrade) {
+            return limiter;
+        }
+        let all = Arc::clone(&self.context.limiter);
+        let limiter = TenantLimiter::new(self.context.max_concurrency, MAX_TENANT_SLOW_ATTEMPTS, all);
+        let limiter = Arc::new(limiter);
+        self.limiters.insert(tenant.clone(), Arc::downgrade(&limiter));
+        limiter
+    }
+
     /// Updates the metrics, and restarts followers that panicked.
     async fn check(&mut self) {
+        self.limiters.retain(|_, limiter| limiter.strong_count() > 0);
         self.stopped.retain(|_, task| !task.is_finished());
         let panicked =
             |running: &RunningFollower| running.task.is_finished() && !running.ending.is_cancelled();

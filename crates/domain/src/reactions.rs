@@ -19,7 +19,7 @@ pub use manage::{
     CreateReaction, DeleteReaction, DeleteReactionResponse, UpdateReaction, WriteReactionResponse,
 };
 pub use matching::{MatchResult, SourceEvent};
-pub use react::{ReactionOutcome, RecordReactionFailure, RunReaction};
+pub use react::{ReactionOutcome, RecordRefusals, RuleRefusals, RunReaction, last_error};
 
 /// The trigger that matches every type of event.
 pub const ANY_EVENT: &str = "*";
@@ -76,7 +76,7 @@ pub struct ReactionSubscription {
     pub metadata: Map<String, Value>,
     /// How often it was triggered.
     pub trigger_count: u64,
-    /// How often the target was kept from reacting, or failed to.
+    /// How often the target was kept from reacting, or failed to. Counted in memory for up to a second.
     pub error_count: u64,
     /// When it was last triggered.
     pub last_triggered_at: Option<Timestamp>,

@@ -23,6 +23,7 @@ pub mod delivery;
 pub mod fields;
 pub mod record;
 pub mod replay;
+pub mod retention;
 pub mod schedule;
 pub mod sealing;
 pub mod signing;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agentcafe_domain::kernel::{FollowerCursor, SaveCursor, Sequence};
+use agentcafe_domain::kernel::{FollowerCursor, SaveCursor, Sequence, TenantId};
 use agentcafe_store::Failure;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +13,6 @@ use crate::engine::Engine;
 
 /// How long a follower may work without progress before it counts as stuck.
 const MAX_STALL: Duration = Duration::from_secs(30);
-/// After how many events without an effect a follower saves its cursor.
-const SAVE_EVERY: u64 = 1_000;
 
 /// The status of a follower.
 #[derive(Clone, Debug)]
@@ -71,14 +69,12 @@ impl FollowerStatus {
 pub struct Progress {
     engine: Arc<Engine>,
     name: &'static str,
-    cursor: Sequence,
-    saved: Sequence,
     ending: CancellationToken,
 }
 
 impl Progress {
-    /// Resumes the follower with this name after its stored cursor; the first time at the head of the log, which is saved at
-    /// once. If it is dropped before `ending` is cancelled, it counts as failed.
+    /// Resumes the follower with this name after its stored cursor, which is returned; the first time at the head of the log,
+    /// which is saved at once. If it is dropped before `ending` is cancelled, it counts as failed.
     ///
     /// # Errors
     /// The store cannot be read or written right now.
@@ -86,25 +82,22 @@ impl Progress {
         engine: &Arc<Engine>,
         name: &'static str,
         ending: &CancellationToken,
-    ) -> Result<Self, Failure> {
+    ) -> Result<(Self, FollowerCursor), Failure> {
         let unread = |_| Failure::Unavailable("the store cannot be read right now");
+        let progress = Self { engine: Arc::clone(engine), name, ending: ending.clone() };
         let saved = engine.store.get::<FollowerCursor>(FollowerCursor::key_of(name)).await;
-        let cursor = match saved.map_err(unread)? {
-            Some(saved) => saved.cursor,
+        let saved = match saved.map_err(unread)? {
+            Some(saved) => saved,
             None => {
-                let cursor = engine.store.recent_events().head();
-                engine.execute_in_background(Arc::new(SaveCursor { name, cursor })).await?;
-                cursor
+                let (cursor, lanes) = (engine.store.recent_events().head(), BTreeMap::new());
+                progress.save(cursor, lanes.clone()).await?;
+                FollowerCursor { name: name.to_owned(), cursor, lanes, updated_at: engine.now() }
             }
         };
+        let cursor = saved.lanes.values().fold(saved.cursor, |least, cursor| least.min(*cursor));
         let status = FollowerStatus { cursor, working_since: None, last_error: None, has_ended: false };
         engine.followers.0.lock().insert(name, status);
-        Ok(Self { engine: Arc::clone(engine), name, cursor, saved: cursor, ending: ending.clone() })
-    }
-
-    /// Everything up to here has been processed.
-    pub fn cursor(&self) -> Sequence {
-        self.cursor
+        Ok((progress, saved))
     }
 
     /// Records that the follower works on the next events.
@@ -115,14 +108,14 @@ impl Progress {
         });
     }
 
-    /// Records that everything up to `cursor` has been processed.
-    pub fn reach(&mut self, cursor: Sequence) {
-        self.cursor = self.cursor.max(cursor);
-        let cursor = self.cursor;
+    /// Records that everything up to `cursor` has been processed. If that is no further than before, something is still slow.
+    pub fn reach(&self, cursor: Sequence) {
         self.engine.followers.set(self.name, |status| {
-            status.cursor = cursor;
-            status.working_since = None;
-            status.last_error = None;
+            if cursor > status.cursor {
+                status.cursor = cursor;
+                status.working_since = None;
+                status.last_error = None;
+            }
         });
     }
 
@@ -136,25 +129,13 @@ impl Progress {
         });
     }
 
-    /// Saves the cursor, so that a restart resumes from it.
+    /// Saves the cursor, and those of the tenants that are behind, so that a restart resumes from them.
     ///
     /// # Errors
     /// The store cannot be written right now.
-    pub async fn save(&mut self) -> Result<(), Failure> {
-        let (name, cursor) = (self.name, self.cursor);
-        if cursor > self.saved {
-            self.engine.execute_in_background(Arc::new(SaveCursor { name, cursor })).await?;
-            self.saved = cursor;
-        }
-        Ok(())
-    }
-
-    /// Saves the cursor if it has advanced far since it was last saved.
-    ///
-    /// # Errors
-    /// As [`Progress::save`].
-    pub async fn save_if_far(&mut self) -> Result<(), Failure> {
-        if self.cursor.0 - self.saved.0 < SAVE_EVERY { Ok(()) } else { self.save().await }
+    pub async fn save(&self, cursor: Sequence, lanes: BTreeMap<TenantId, Sequence>) -> Result<(), Failure> {
+        let save = SaveCursor { name: self.name, cursor, lanes };
+        self.engine.execute_in_background(Arc::new(save)).await.map(drop)
     }
 }
 

@@ -81,8 +81,10 @@ metrics! {
         /// Events matched against reaction rules
         pub processed: Counter = metric("reaction_events");
         /// Reaction rules that matched an event, by outcome
-        pub outcomes: LabeledCounter =
-            metric_from("reactions", LabeledCounter::new("outcome", &["triggered", "skipped", "failed"]));
+        pub outcomes: LabeledCounter = metric_from("reactions", LabeledCounter::new(
+            "outcome",
+            &["triggered", "skipped", "failed", "limited"],
+        ));
         /// Events for which reactions are in progress
         pub in_flight: Gauge = metric("reactions_in_flight");
     }

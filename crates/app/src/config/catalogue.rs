@@ -30,6 +30,8 @@ pub(super) const REALTIME_PORT_NUMBER: u16 = 3851;
 const WORLD_PORT_NUMBER: u16 = 3846;
 /// The maximum of `REACTION_MAX_CONCURRENCY`: a fraction of the queue of commands.
 const MAX_REACTION_CONCURRENCY: u64 = 256;
+/// The maximum of `REACTION_MAX_PER_CAUSE`.
+const MAX_REACTIONS_PER_CAUSE: u64 = 1_000_000;
 /// The default prefix of keys in Redis.
 const REDIS_PREFIX: &str = "acf";
 const LISTEN_HOST: &str = "127.0.0.1, or 0.0.0.0 with a token";
@@ -238,10 +240,12 @@ settings! {
         WEBHOOK_ALLOW_PRIVATE_TARGETS: bool = FLAG, unset "true, or false with a token";
         /// The file with the keys that encrypt webhook secrets, 64 hexadecimal digits in each line: the first encrypts, all decrypt
         AGENTCAFE_SECRET_KEY_FILE: PathBuf = parsed("a file"), unset "agentcafe.key in the data directory; on PostgreSQL none";
-        /// Maximum number of concurrent webhook deliveries, without those to slow targets
+        /// Maximum number of concurrent webhook deliveries of one tenant, without those to slow targets
         WEBHOOK_MAX_CONCURRENCY: usize = at_least(1), default 4;
-        /// Maximum number of events whose reactions are in progress
+        /// Maximum number of events of one tenant whose reactions are in progress
         REACTION_MAX_CONCURRENCY: usize = between(1, MAX_REACTION_CONCURRENCY), default 4;
+        /// Maximum number of reactions within a minute to the events of one correlation id, those of its reactions included
+        REACTION_MAX_PER_CAUSE: u32 = between(1, MAX_REACTIONS_PER_CAUSE), default 1_000;
     }
 
     "Realtime service" for ["realtime", "serve"] {

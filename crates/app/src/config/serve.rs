@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use agentcafe_api::ApiSettings;
 use agentcafe_dispatcher::PaymentProvider;
+use agentcafe_dispatcher::reactions::ReactionLimits;
 use agentcafe_domain::conversation::ConversationRules;
 use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
 use agentcafe_domain::moderation::ModerationRules;
@@ -43,8 +44,8 @@ pub(crate) struct ServeConfig {
     pub(crate) connections: ConnectionSettings,
     /// The payment provider of private tables.
     pub(crate) payment_provider: PaymentProvider,
-    /// Maximum number of events whose reactions are in progress.
-    pub(crate) reaction_max_concurrency: usize,
+    /// The limits of reactions.
+    pub(crate) reactions: ReactionLimits,
     /// Maximum number of concurrent webhook deliveries.
     pub(crate) webhook_max_concurrency: usize,
     /// The Redis server, and the names of our keys.
@@ -97,7 +98,10 @@ impl ServeConfig {
                 timeout: sources.value(&PRIVATE_TABLE_PAYMENT_WEBHOOK_TIMEOUT_MS)?,
                 secret: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_SECRET)?,
             },
-            reaction_max_concurrency: sources.value(&REACTION_MAX_CONCURRENCY)?,
+            reactions: ReactionLimits {
+                concurrency: sources.value(&REACTION_MAX_CONCURRENCY)?,
+                max_per_cause: sources.value(&REACTION_MAX_PER_CAUSE)?,
+            },
             webhook_max_concurrency: sources.value(&WEBHOOK_MAX_CONCURRENCY)?,
             redis: redis.map(|url| (url, keys)),
             realtime,

@@ -28,6 +28,7 @@ mod error_catalogue;
 mod events;
 mod examples;
 mod export;
+mod fairness;
 mod field_validation;
 mod fixture_cafe;
 mod follower_reconnects;

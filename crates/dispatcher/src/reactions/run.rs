@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Code, CorrelationId, EventAuthor, IdempotencyKey};
+use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, EventAuthor, IdempotencyKey, Sequence};
 use agentcafe_domain::reactions::{
-    MatchResult, ReactionOutcome, RecordReactionFailure, RunReaction, SourceEvent, StoredReaction,
+    MatchResult, ReactionOutcome, RunReaction, SourceEvent, StoredReaction, last_error,
 };
 use agentcafe_engine::metrics::GaugeGuard;
 use agentcafe_engine::{Engine, SubmittedCommand};
@@ -13,6 +13,7 @@ use serde_json::Map;
 use tokio_util::sync::CancellationToken;
 
 use super::pause;
+use super::refusals::Refusals;
 
 /// The scope of the idempotency keys of reactions, and the route in their traces.
 const SCOPE: &str = "reactions:run";
@@ -20,10 +21,11 @@ const SCOPE: &str = "reactions:run";
 const METHOD: &str = "REACT";
 
 /// Runs the reactions to one event, which counts as in flight until this is dropped.
-pub(super) struct ReactionRunner {
-    engine: Arc<Engine>,
-    ending: CancellationToken,
+pub(super) struct ReactionRunner<'l> {
+    engine: &'l Arc<Engine>,
+    ending: &'l CancellationToken,
     source: Arc<SourceEvent>,
+    refusals: &'l Refusals,
     correlation_id: CorrelationId,
     _in_flight: GaugeGuard,
 }
@@ -32,6 +34,8 @@ pub(super) struct ReactionRunner {
 enum Attempt {
     /// The event is processed.
     Completed(ReactionOutcome),
+    /// The target may not act.
+    Refused(DomainError),
     /// The rule was changed, and must be matched again.
     Changed,
     /// The store is unavailable.
@@ -40,36 +44,51 @@ enum Attempt {
     Internal(String),
 }
 
-impl ReactionRunner {
-    pub(super) fn new(engine: &Arc<Engine>, ending: &CancellationToken, source: Arc<SourceEvent>) -> Self {
+impl<'l> ReactionRunner<'l> {
+    pub(super) fn new(
+        engine: &'l Arc<Engine>,
+        ending: &'l CancellationToken,
+        source: Arc<SourceEvent>,
+        refusals: &'l Refusals,
+    ) -> Self {
         let _in_flight = GaugeGuard::new(&engine.metrics.reactions.in_flight);
         let fresh = || engine.fresh_correlation_id();
         let correlation_id = source.correlation_id.clone().unwrap_or_else(fresh);
-        Self { engine: Arc::clone(engine), ending: ending.clone(), source, correlation_id, _in_flight }
+        Self { engine, ending, source, refusals, correlation_id, _in_flight }
+    }
+
+    /// The sequence of the event.
+    pub(super) fn sequence(&self) -> Sequence {
+        self.source.sequence
     }
 
     /// Runs the reaction of a rule. Returns `false` if `ending` is cancelled before it has an outcome.
     pub(super) async fn run(&self, mut rule: Arc<StoredReaction>) -> bool {
         loop {
             match self.attempt(&rule).await {
-                Attempt::Completed(outcome) => return self.count(&outcome),
+                Attempt::Completed(ReactionOutcome::Triggered) => return self.count("triggered"),
+                Attempt::Completed(ReactionOutcome::Skipped) => return self.count("skipped"),
+                Attempt::Refused(error) => {
+                    self.refusals.add(&rule, &self.source, last_error(&error).unwrap_or_default());
+                    // The settings have become narrower than the rule, or the target may not do it.
+                    return self.count(if error.code == Code::Validation { "failed" } else { "skipped" });
+                }
                 Attempt::Changed => match self.reload(&rule).await {
                     Ok(Some(current)) => {
                         rule = current;
                         continue;
                     }
-                    Ok(None) => return self.count(&ReactionOutcome::Skipped),
+                    Ok(None) => return self.count("skipped"),
                     Err(_) => {}
                 },
                 Attempt::Retry(why) => tracing::debug!(why, "a reaction is retried"),
                 Attempt::Internal(why) => {
                     tracing::error!(subscription = %rule.subscription.id, why, "a reaction failed");
-                    if self.record_failure(&rule, why).await {
-                        return true;
-                    }
+                    self.refusals.add(&rule, &self.source, &why);
+                    return self.count("failed");
                 }
             }
-            if pause(&self.ending).await.is_none() {
+            if pause(self.ending).await.is_none() {
                 return false;
             }
         }
@@ -99,6 +118,7 @@ impl ReactionRunner {
                 Ok(outcome) => Attempt::Completed(outcome),
                 Err(error) => Attempt::Internal(error.to_string()),
             },
+            Err(Failure::Refused(error)) if last_error(&error).is_some() => Attempt::Refused(error),
             Err(Failure::Refused(error)) if error.code == Code::Conflict => Attempt::Changed,
             Err(Failure::Unavailable(why)) => Attempt::Retry(why),
             Err(failure) => Attempt::Internal(failure.to_string()),
@@ -114,36 +134,9 @@ impl ReactionRunner {
         Ok(current.filter(matches).map(Arc::new))
     }
 
-    /// Records an internal error in the rule, and returns `false` if the store is unavailable. Any other failure to record it is
-    /// only logged: one damaged rule must not stop all others.
-    async fn record_failure(&self, rule: &Arc<StoredReaction>, why: String) -> bool {
-        let (rule, source) = (Arc::clone(rule), Arc::clone(&self.source));
-        let failed = ReactionOutcome::Failed(why.clone());
-        match self.engine.execute_in_background(Arc::new(RecordReactionFailure { rule, source, why })).await {
-            Err(Failure::Unavailable(_)) => return false,
-            Err(failure) => tracing::error!(%failure, "the failure of a reaction could not be recorded"),
-            Ok(_) => {}
-        }
-        self.count(&failed)
-    }
-
     /// Counts an outcome, and returns `true`.
-    fn count(&self, outcome: &ReactionOutcome) -> bool {
-        let metrics = &self.engine.metrics;
-        let label = match outcome {
-            ReactionOutcome::Triggered => "triggered",
-            ReactionOutcome::Skipped | ReactionOutcome::Blocked(_) => "skipped",
-            ReactionOutcome::Failed(_) => "failed",
-        };
-        metrics.reactions.outcomes.get(label).inc();
-        let ReactionOutcome::Blocked(why) = outcome else { return true };
-        let blocks =
-            [("moderated:", &metrics.moderation_blocks), ("operator_override:", &metrics.override_blocks)];
-        for (prefix, counter) in blocks {
-            if let Some(reason) = why.strip_prefix(prefix) {
-                counter.get(reason.to_owned()).inc();
-            }
-        }
+    fn count(&self, outcome: &'static str) -> bool {
+        self.engine.metrics.reactions.outcomes.get(outcome).inc();
         true
     }
 }

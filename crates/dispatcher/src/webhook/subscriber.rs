@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::limiter::TenantLimiter;
 use super::privacy::Rooms;
 use super::sender::{DeliveryRequest, LocalShortage};
 use super::{FollowerContext, SignedSubscription};
@@ -44,6 +45,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Subscriber {
     id: Uuid,
     context: Arc<FollowerContext>,
+    limiter: Arc<TenantLimiter>,
     subscription: watch::Receiver<Arc<SignedSubscription>>,
     ending: CancellationToken,
     /// The event in progress, for the lag.
@@ -70,13 +72,14 @@ struct DeliveryState {
 impl Subscriber {
     pub(super) fn new(
         id: Uuid,
-        context: Arc<FollowerContext>,
+        (context, limiter): (Arc<FollowerContext>, Arc<TenantLimiter>),
         subscription: watch::Receiver<Arc<SignedSubscription>>,
         ending: CancellationToken,
         position: Arc<AtomicU64>,
     ) -> Self {
         let unrecorded = Arc::new(Semaphore::new(MAX_UNRECORDED));
-        Self { id, context, subscription, ending, position, unrecorded, is_slow: false, empty_pages: 0 }
+        let (is_slow, empty_pages) = (false, 0);
+        Self { id, context, limiter, subscription, ending, position, unrecorded, is_slow, empty_pages }
     }
 
     /// Delivers until it has to end.
@@ -310,7 +313,7 @@ impl Subscriber {
             body,
             source: DeliverySource::Live,
         };
-        let sending = self.context.limiter.attempt(self.is_slow, async {
+        let sending = self.limiter.attempt(self.is_slow, async {
             let _in_flight = GaugeGuard::new(&self.context.engine.metrics.webhooks.in_flight);
             self.context.sender.deliver(&request).await
         });

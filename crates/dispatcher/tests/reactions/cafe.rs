@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use agentcafe_dispatcher::reactions;
+use agentcafe_dispatcher::reactions::{self, ReactionLimits};
 use agentcafe_domain::kernel::{
     ActorId, ActorInRoom, CallResult, Clock, Command, CommandContext, CommandError, Event, ExternalCall,
     Fields, IdempotencyRules, Key, Query, Record, Reply, RoomId, Rules, Sequence, StoredRecord, Success,
@@ -154,7 +154,8 @@ impl Cafe {
         let (store, closing) = open(directory.path(), &clock);
         let engine = engine(store);
         before(&engine, &clock).await;
-        let running = tokio::spawn(reactions::run(Arc::clone(&engine), 4));
+        let limits = ReactionLimits { concurrency: 4, max_per_cause: 50 };
+        let running = tokio::spawn(reactions::run(Arc::clone(&engine), limits));
         let cafe = Self { engine, clock, running, closing, directory };
         cafe.until("the reactions run", || !cafe.engine.followers.lags(cafe.head()).is_empty()).await;
         cafe

@@ -1,5 +1,7 @@
 //! The follower of reactions: cooldowns, old cursors, damaged records, and stalls.
 
+use std::collections::BTreeMap;
+
 use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Sequence, Timestamp};
 use agentcafe_domain::reactions::StoredReaction;
 use agentcafe_engine::followers::Progress;
@@ -48,7 +50,11 @@ async fn reactions_run_once_after_the_cursor_moved_back() {
         .restart(async |engine, clock| {
             clock.advance(600_000);
             let (name, updated_at) = ("reactions".to_owned(), clock.now());
-            put(engine, &FollowerCursor { name, cursor: Sequence::START, updated_at }).await;
+            put(
+                engine,
+                &FollowerCursor { name, cursor: Sequence::START, lanes: BTreeMap::new(), updated_at },
+            )
+            .await;
             while engine.store.purge().await {}
         })
         .await;
@@ -106,7 +112,7 @@ async fn follower_that_waits_is_not_stuck() {
     let followers = &cafe.engine.followers;
     let stuck = || followers.stuck(cafe.clock.stopwatch()).join(" ");
     let ending = CancellationToken::new();
-    let mut progress = Progress::resume(&cafe.engine, "test", &ending).await.unwrap();
+    let (progress, _) = Progress::resume(&cafe.engine, "test", &ending).await.unwrap();
     cafe.clock.advance(1_000_000);
     assert_eq!(stuck(), "");
     progress.begin();

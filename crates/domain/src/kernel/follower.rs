@@ -1,9 +1,11 @@
 //! The stored cursor of a durable follower of the log, so that it resumes there after a restart.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::command::{Command, CommandContext, CommandError, Reply, Success};
-use crate::kernel::ids::Sequence;
+use crate::kernel::ids::{Sequence, TenantId};
 use crate::kernel::record::{Key, Portable, Query, record};
 use crate::kernel::time::Timestamp;
 
@@ -13,8 +15,11 @@ use crate::kernel::time::Timestamp;
 pub struct FollowerCursor {
     /// The follower.
     pub name: String,
-    /// It has processed every event up to here.
+    /// It has processed every event up to here, but for the tenants in `lanes`.
     pub cursor: Sequence,
+    /// The tenants that are behind, and up to where their events have been processed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lanes: BTreeMap<TenantId, Sequence>,
     /// When the cursor was stored.
     pub updated_at: Timestamp,
 }
@@ -31,6 +36,7 @@ record!(FollowerCursor in "follower_cursors": [name] updated_at);
 impl Portable for FollowerCursor {
     fn adapt(&mut self, head: Sequence) {
         self.cursor = head;
+        self.lanes.clear();
     }
 }
 
@@ -38,8 +44,10 @@ impl Portable for FollowerCursor {
 pub struct SaveCursor {
     /// The follower.
     pub name: &'static str,
-    /// It has processed every event up to here.
+    /// It has processed every event up to here, but for the tenants in `lanes`.
     pub cursor: Sequence,
+    /// The tenants that are behind, and up to where their events have been processed.
+    pub lanes: BTreeMap<TenantId, Sequence>,
 }
 
 impl Command for SaveCursor {
@@ -49,9 +57,9 @@ impl Command for SaveCursor {
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let stored: Option<FollowerCursor> = ctx.get(FollowerCursor::key_of(self.name))?;
-        if stored.is_none_or(|stored| stored.cursor < self.cursor) {
-            let updated_at = ctx.now;
-            ctx.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, updated_at });
+        if stored.is_none_or(|stored| stored.cursor <= self.cursor) {
+            let (lanes, updated_at) = (self.lanes.clone(), ctx.now);
+            ctx.put(&FollowerCursor { name: self.name.to_owned(), cursor: self.cursor, lanes, updated_at });
         }
         Ok(Reply::new(Success::Ok, &self.cursor))
     }

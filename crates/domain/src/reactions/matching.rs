@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{ANY_EVENT, StoredReaction};
+use super::{ANY_EVENT, MAX_HOPS, StoredReaction};
 use crate::kernel::{ActorId, CorrelationId, EventType, RoomId, Sequence, TenantId, Timestamp};
 
 /// The members of an event that rules match.
@@ -100,6 +100,8 @@ pub enum MatchResult {
     Unconcerned,
     /// The event matches, but the rule ignores it.
     Skips,
+    /// The rule would answer it, but the chain of reactions that led to it is as long as it may be.
+    EndsChain,
     /// The rule answers it.
     Answers,
 }
@@ -127,6 +129,10 @@ impl StoredReaction {
             || rule.ignore_self && rule.target_actor_id == source.actor_id
             || rule.ignore_reaction_events && source.hops.is_some()
             || self.is_cooling_down(now);
-        if skips { MatchResult::Skips } else { MatchResult::Answers }
+        match source.hops {
+            _ if skips => MatchResult::Skips,
+            Some(hops) if hops >= MAX_HOPS => MatchResult::EndsChain,
+            _ => MatchResult::Answers,
+        }
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::action::ReactiveAction;
-use super::{ANNOTATION, MAX_HOPS, ReactionRef, ReactionSubscription, SourceEvent, StoredReaction};
+use super::{ANNOTATION, ReactionRef, SourceEvent, StoredReaction};
 use crate::actors;
 use crate::kernel::{
     ActionSource, ActorInRoom, Annotation, Code, Command, CommandContext, CommandError, DomainError,
-    GuardedAction, Query, Reply, Sequence, StepCode, Success,
+    GuardedAction, Query, Reply, Success,
 };
 use crate::permissions;
 use crate::presence::{self, ChangeReason, Presence, PresenceRules, Status};
@@ -20,21 +21,21 @@ use crate::tables::plan::Feature;
 /// The longest error text that is stored, in bytes.
 const MAX_ERROR_BYTES: usize = 500;
 
-/// The outcome of a reaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", content = "reason", rename_all = "snake_case")]
+/// The detail of a refusal that holds the `lastError` of the rule.
+const LAST_ERROR: &str = "lastError";
+
+/// The outcome of a reaction that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReactionOutcome {
     /// The target reacted.
     Triggered,
     /// There was nothing to do: the rule is deleted, cooling down, or has processed the event before.
     Skipped,
-    /// The target was not allowed to; this is in the subscription.
-    Blocked(String),
-    /// The target could not; this is in the subscription.
-    Failed(String),
 }
 
-/// A rule answers an event. If the target may not act, the command succeeds all the same, and the subscription records why.
+/// A rule answers an event. If the target may not act, the command is refused, and writes nothing but its trace:
+/// [`RecordRefusals`] records why, for many events at once.
 pub struct RunReaction {
     rule: Arc<StoredReaction>,
     source: Arc<SourceEvent>,
@@ -108,12 +109,8 @@ impl RunReaction {
     }
 
     /// Performs the action, if all checks allow it.
-    fn actor_command(&self, ctx: &mut CommandContext<'_>) -> Result<(), Prevented> {
+    fn perform(&self, ctx: &mut CommandContext<'_>) -> Result<(), Prevented> {
         let (actor, answering, reaction) = (self.actor(), self.answering(), self.reaction());
-        if reaction.hops > MAX_HOPS {
-            let error = DomainError::new(Code::Conflict).saying("a chain of reactions has become too long");
-            return Err(Prevented::Blocked("hop_limit".to_owned(), error));
-        }
         self.permit(ctx, &actor)?;
         if ctx.get::<Presence>(actor.key())?.is_none() {
             let named = actors::register(ctx, &actor.tenant_id, &actor.actor_id, "targetActorId");
@@ -139,44 +136,35 @@ impl RunReaction {
         ctx.effects.annotation = None;
         Ok(())
     }
+}
 
-    fn outcome(&self, ctx: &mut CommandContext<'_>) -> Result<ReactionOutcome, CommandError> {
-        match self.actor_command(ctx) {
-            Ok(()) => Ok(ReactionOutcome::Triggered),
-            Err(Prevented::CommandError(error)) => Err(error),
-            Err(Prevented::Failed(fault)) => {
-                ctx.step(StepCode::ValidationError, json!({ "message": fault }));
-                Ok(ReactionOutcome::Failed(fault.to_owned()))
-            }
-            Err(Prevented::Blocked(why, error)) => {
-                let mut details = error.details;
-                details.insert("message".to_owned(), error.message.into());
-                details.insert("lastError".to_owned(), why.as_str().into());
-                ctx.step(StepCode::of_error(error.code), details.into());
-                Ok(ReactionOutcome::Blocked(why))
-            }
-        }
+impl From<Prevented> for CommandError {
+    fn from(prevented: Prevented) -> Self {
+        let (last_error, error) = match prevented {
+            Prevented::CommandError(error) => return error,
+            Prevented::Failed(fault) => (fault.to_owned(), DomainError::new(Code::Validation).saying(fault)),
+            Prevented::Blocked(why, error) => (why, error),
+        };
+        error.with(LAST_ERROR, last_error).into()
     }
 }
 
-impl ReactionSubscription {
-    /// Records the outcome of an event.
-    fn record(&mut self, source: &SourceEvent, outcome: &ReactionOutcome, ctx: &CommandContext<'_>) {
-        match outcome {
-            ReactionOutcome::Skipped => return,
-            ReactionOutcome::Triggered => {
-                self.trigger_count += 1;
-                self.last_triggered_at = Some(ctx.now);
-                self.last_error = None;
-            }
-            ReactionOutcome::Blocked(why) | ReactionOutcome::Failed(why) => {
-                self.error_count += 1;
-                self.last_error = Some(why[..why.floor_char_boundary(MAX_ERROR_BYTES)].to_owned());
-            }
-        }
-        self.last_source_event_id = Some(source.event_id);
-        self.updated_at = ctx.now;
-    }
+/// The `lastError` of a rule whose reaction was refused; none if something else was.
+pub fn last_error(refused: &DomainError) -> Option<&str> {
+    refused.details.get(LAST_ERROR)?.as_str()
+}
+
+/// The events that a rule did not react to since its refusals were last recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleRefusals {
+    /// The rule.
+    pub subscription_id: Uuid,
+    /// How many they are.
+    pub count: u64,
+    /// Why the target did not react to the last of them.
+    pub last_error: String,
+    /// The last of them.
+    pub last_event_id: Uuid,
 }
 
 /// The rule as it is now, unless it is deleted or has processed the event.
@@ -212,38 +200,48 @@ impl Command for RunReaction {
         let Some(mut stored) = current(ctx, &self.rule, &self.source)? else {
             return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
         };
-        let outcome =
-            if stored.is_cooling_down(ctx.now) { ReactionOutcome::Skipped } else { self.outcome(ctx)? };
-        stored.subscription.record(&self.source, &outcome, ctx);
+        if stored.is_cooling_down(ctx.now) {
+            return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
+        }
+        self.perform(ctx)?;
+        let rule = &mut stored.subscription;
+        rule.trigger_count += 1;
+        rule.last_triggered_at = Some(ctx.now);
+        rule.last_error = None;
+        rule.last_source_event_id = Some(self.source.event_id);
+        rule.updated_at = ctx.now;
         stored.since = self.source.sequence;
         ctx.put(&stored);
-        Ok(Reply::new(Success::Ok, &outcome))
+        Ok(Reply::new(Success::Ok, &ReactionOutcome::Triggered))
     }
 }
 
-/// Records an internal error of a reaction in its subscription, so that it is not retried for ever.
-pub struct RecordReactionFailure {
-    /// The rule.
-    pub rule: Arc<StoredReaction>,
-    /// The event.
-    pub source: Arc<SourceEvent>,
-    /// What went wrong.
-    pub why: String,
+/// Records the refusals of many rules, each counted, so that a rule which is refused often costs one write in a while.
+pub struct RecordRefusals(pub Vec<RuleRefusals>);
+
+impl RecordRefusals {
+    /// The most rules of one command, so that it delays the others in its commit batch little.
+    pub const BATCH: usize = 32;
 }
 
-impl Command for RecordReactionFailure {
+impl Command for RecordRefusals {
     fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id))]
+        let key_of = |refused: &RuleRefusals| StoredReaction::key_of(refused.subscription_id);
+        self.0.iter().map(|refused| Query::one::<StoredReaction>(key_of(refused))).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(self.rule.subscription.id))?;
-        if let Some(mut stored) = stored.filter(|stored| self.source.sequence > stored.since) {
-            let failed = ReactionOutcome::Failed(self.why.clone());
-            stored.subscription.record(&self.source, &failed, ctx);
-            stored.since = self.source.sequence;
+        for refused in &self.0 {
+            let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(refused.subscription_id))?;
+            let Some(mut stored) = stored else { continue };
+            let rule = &mut stored.subscription;
+            rule.error_count += refused.count;
+            let end = refused.last_error.floor_char_boundary(MAX_ERROR_BYTES);
+            rule.last_error = Some(refused.last_error[..end].to_owned());
+            rule.last_source_event_id = Some(refused.last_event_id);
+            rule.updated_at = ctx.now;
             ctx.put(&stored);
         }
-        Ok(Reply::new(Success::Ok, &Sequence::START))
+        Ok(Reply::new(Success::Ok, &self.0.len()))
     }
 }

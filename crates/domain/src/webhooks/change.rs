@@ -190,7 +190,7 @@ impl Command for DeleteSubscription {
         let mut subscription = existing(ctx, self.stored.id, &self.principal)?;
         SubscriptionSubject::of(&subscription).check(ctx, "event_subscription_delete")?;
         subscription.deleted = true;
-        counter::count_one_less(ctx)?;
+        counter::count_one_less(ctx, &subscription.tenant_id)?;
         put_changed(ctx, &mut subscription)?;
         ctx.delete::<DeliveryProgress>(Subscription::key_of(subscription.id));
         ctx.delete::<WebhookSecret>(Subscription::key_of(subscription.id));

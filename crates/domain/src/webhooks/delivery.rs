@@ -1,20 +1,13 @@
-//! Deliveries and the dead-letter queue: two rings of records, in which the newest replace the oldest at no cost.
+//! Deliveries and the dead-letter queue.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::kernel::{
-    ActorId, Cell, Event, EventType, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
+    ActorId, Event, EventType, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
     wire_enum,
 };
-
-/// How many deliveries, and how many events that could not be delivered, are kept: the newest.
-pub const RING_SLOTS: u64 = 10_000;
-
-fn slot(number: u64) -> Cell {
-    (&(number % RING_SLOTS)).into()
-}
 
 wire_enum! {
     /// Why an event was sent.
@@ -106,7 +99,7 @@ pub struct Delivery {
     pub created_at: Timestamp,
 }
 
-record!(Delivery in "webhook_deliveries" as delivery: [slot = slot(delivery.delivery_seq.0)]
+record!(Delivery in "webhook_deliveries" as delivery: [number = delivery.delivery_seq]
     delivery_seq, subscription_id, event_id, tenant_id, success, owner);
 
 wire_enum! {
@@ -165,11 +158,11 @@ impl DlqEntry {
         RecordQuery::all::<Self>("dlq_seq", 1).is("id", id)
     }
 
-    /// The key of the entry with this place, which is also that of the one that makes room for it.
-    pub fn key_of(dlq_seq: u64) -> Key {
-        vec![slot(dlq_seq)]
+    /// The key of the entry with this place.
+    pub fn key_of(dlq_seq: Sequence) -> Key {
+        vec![dlq_seq.into()]
     }
 }
 
-record!(DlqEntry in "webhook_dlq" as entry: [slot = slot(entry.dlq_seq.0)]
+record!(DlqEntry in "webhook_dlq" as entry: [number = entry.dlq_seq]
     dlq_seq, id, tenant_id, subscription_id, status, owner);

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::counter::{CounterKind, WebhookCounter};
-use super::delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, RING_SLOTS, SendResult};
+use super::delivery::{Delivery, DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
+use super::retention::make_room;
 use super::{DeliveryProgress, RetryState, Subscription, change};
 use crate::kernel::{
-    Command, CommandContext, CommandError, Comparison, Event, LeaseToken, Owner, Query, RecordQuery, Reply,
-    Sequence, Success,
+    Command, CommandContext, CommandError, Event, LeaseToken, Owner, Query, Reply, Sequence, Success,
 };
 
 /// The outcome of an attempt.
@@ -39,7 +39,7 @@ pub struct DeliveryAttempt {
     pub number: u32,
     /// How it went.
     pub attempted: SendResult,
-    /// The outcome of a reaction.
+    /// What follows from it.
     pub outcome: DeliveryOutcome,
 }
 
@@ -80,9 +80,25 @@ impl RecordDeliveries {
     fn is_gone(report: &DeliveryReport) -> bool {
         Self::given_up(report).is_some_and(|(_, is_gone)| is_gone)
     }
+
+    /// Makes room for the attempts, and for the events that are given up.
+    fn make_room(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        deliveries: &mut WebhookCounter,
+        dead: &mut WebhookCounter,
+    ) -> Result<(), CommandError> {
+        let attempts = self.reports.iter().filter(|report| report.attempt.is_some()).count();
+        make_room::<Delivery>(ctx, deliveries, attempts, "delivery_seq")?;
+        let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
+        let deleted = make_room::<DlqEntry>(ctx, dead, dying, "dlq_seq")?;
+        let open = deleted.iter().filter(|entry| entry.status == DlqStatus::Open).count();
+        dead.open = dead.open.saturating_sub(open as u64);
+        Ok(())
+    }
 }
 
-/// Writes an attempt into the ring of deliveries.
+/// Writes an attempt.
 pub(super) fn put_delivery(
     ctx: &mut CommandContext<'_>,
     counter: &mut WebhookCounter,
@@ -91,6 +107,7 @@ pub(super) fn put_delivery(
     (attempt, source, dlq_id): (u32, DeliverySource, Option<Uuid>),
 ) {
     let sent = sent.clone();
+    counter.keep(&sent.tenant_id);
     let delivery = Delivery {
         id: ctx.fresh_id(),
         delivery_seq: Sequence(counter.advance()),
@@ -113,19 +130,7 @@ pub(super) fn put_delivery(
     ctx.put(&delivery);
 }
 
-/// How many of the entries that make room for `dying` new ones were still open.
-fn displaced(ctx: &CommandContext<'_>, counter: &WebhookCounter, dying: usize) -> Result<u64, CommandError> {
-    let last = (counter.last + dying as u64).saturating_sub(RING_SLOTS);
-    if last == 0 || dying == 0 {
-        return Ok(0);
-    }
-    let oldest = RecordQuery::all::<DlqEntry>("dlq_seq", dying)
-        .only("dlq_seq", Comparison::AtMost, &last)
-        .is("status", DlqStatus::Open.as_str());
-    Ok(ctx.find::<DlqEntry>(oldest)?.len() as u64)
-}
-
-/// Writes an event that could not be delivered into its ring, in place of the oldest if the ring is full.
+/// Writes an event that could not be delivered into the dead-letter queue.
 fn put_dead(
     ctx: &mut CommandContext<'_>,
     counter: &mut WebhookCounter,
@@ -136,6 +141,7 @@ fn put_dead(
     let dlq_seq = Sequence(counter.advance());
     counter.open += 1;
     let sent = EventRef::from(event);
+    counter.keep(&sent.tenant_id);
     let entry = DlqEntry {
         id: ctx.fresh_id(),
         dlq_seq,
@@ -206,8 +212,7 @@ impl Command for RecordDeliveries {
         }
         let mut deliveries = WebhookCounter::load(ctx, CounterKind::Deliveries)?;
         let mut dead = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
-        let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
-        dead.open = dead.open.saturating_sub(displaced(ctx, &dead, dying)?);
+        self.make_room(ctx, &mut deliveries, &mut dead)?;
         let mut known: BTreeMap<Uuid, Option<DeliveryProgress>> = BTreeMap::new();
         for report in &self.reports {
             let id = report.subscription_id;

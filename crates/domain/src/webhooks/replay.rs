@@ -147,7 +147,7 @@ impl ReplayDelivery {
     }
 }
 
-/// Records the result of a replay in the entry, in the ring of deliveries and in the subscription's progress.
+/// Records the result of a replay in the entry, as a delivery, and in the subscription's progress.
 fn keep(
     ctx: &mut CommandContext<'_>,
     mut entry: DlqEntry,

@@ -96,7 +96,7 @@ impl CreateSubscription {
         self.principal.owner().map(|owner| Subscription::of_owner(&owner).is("tenant_id", &self.tenant_id))
     }
 
-    /// Counts one more of the store and of its owner.
+    /// Counts one more of the store, the tenant and the owner.
     fn count(&self, ctx: &mut CommandContext<'_>) -> Result<(), CommandError> {
         let owned = match self.owned() {
             Some(owned) => ctx.find::<Subscription>(owned)?.len(),
@@ -109,7 +109,7 @@ impl CreateSubscription {
             let error = DomainError::out_of_bounds("subscriptions", message, owned + 1);
             return Err(error.with("max", MAX_OWNED_SUBSCRIPTIONS).into());
         }
-        counter::count_one_more(ctx)
+        counter::count_one_more(ctx, &self.tenant_id)
     }
 }
 

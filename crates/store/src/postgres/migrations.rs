@@ -7,7 +7,7 @@ use crate::actor_names::{self, ActorNames};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 7] = [
+const MIGRATIONS: [Migration; 8] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
@@ -15,6 +15,7 @@ const MIGRATIONS: [Migration; 7] = [
     (actor_names::MIGRATION, include_str!("migrations/0005_actor_names.sql")),
     ("0006_clock_anchors", include_str!("migrations/0006_clock_anchors.sql")),
     ("0007_event_checksums", include_str!("migrations/0007_event_checksums.sql")),
+    ("0008_webhook_retention", include_str!("migrations/0008_webhook_retention.sql")),
 ];
 
 /// The table of the migrations that were applied.

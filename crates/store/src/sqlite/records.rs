@@ -103,7 +103,7 @@ mod tests {
     use agentcafe_domain::tables::access;
     use agentcafe_domain::tables::end::ExpireTableSessions;
     use agentcafe_domain::tables::open::CreateTableSession;
-    use agentcafe_domain::webhooks::delivery::DlqEntry;
+    use agentcafe_domain::webhooks::delivery::{Delivery, DlqEntry};
     use agentcafe_domain::webhooks::{Subscription, admission};
     use serde_json::{Value, json};
 
@@ -161,9 +161,8 @@ mod tests {
             StoredReaction::of_owner(&owner).is("tenant_id", tenant),
             Subscription::of_owner(&owner).is("tenant_id", tenant),
             DlqEntry::with_id(uuid::Uuid::nil()),
-            RecordQuery::all::<DlqEntry>("dlq_seq", 9)
-                .only("dlq_seq", Comparison::AtMost, 9_i64)
-                .is("status", "open"),
+            RecordQuery::all::<DlqEntry>("dlq_seq", 9).is("tenant_id", tenant),
+            RecordQuery::all::<Delivery>("delivery_seq", 9).is("tenant_id", tenant),
             RecordQuery::all::<Subscription>("revision", 9).only("revision", Comparison::Above, 9_i64),
             RecordQuery::all::<Presence>("updated_at", 9)
                 .is("tenant_id", tenant)

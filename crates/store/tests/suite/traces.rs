@@ -170,3 +170,39 @@ async fn trace_of_a_note_is_stored_and_bounded() {
     assert_eq!(long.steps[MAX_STEPS - 1].details["number"], MAX_STEPS + 39);
     opened.close();
 }
+
+/// However many requests of a tenant leave traces, those of another stay, and the number of all is bounded.
+#[tokio::test]
+async fn traces_of_a_tenant_outlast_the_requests_of_another() {
+    let test_store = TestStore::new();
+    let mut opened = test_store.open();
+    let quiet = TenantId::parse("quiet").unwrap();
+    for number in 0..30 {
+        let mut note = note(&format!("quiet-{number}"), 1);
+        Arc::make_mut(&mut note.origin).tenant_id = quiet.clone();
+        opened.store.note(note);
+    }
+    for number in 0..45_000 {
+        opened.store.note(note(&format!("busy-{number}"), 1));
+        // The queue is bounded, and traces are dropped when it is full.
+        if number % 1_000 == 0 {
+            assert!(opened.store.probe().await);
+        }
+        if number % 20_000 == 0 {
+            while opened.store.purge().await {}
+            opened.close();
+            opened = test_store.open();
+        }
+    }
+    assert!(opened.store.probe().await);
+    while opened.store.purge().await {}
+    for number in 0..30 {
+        trace(&opened.store, &format!("quiet-{number}")).await;
+    }
+    for number in (41_000..45_000).step_by(499) {
+        trace(&opened.store, &format!("busy-{number}")).await;
+    }
+    let oldest = opened.store.trace(id("busy-0"), None, None).await.unwrap();
+    assert_eq!(oldest, None, "the oldest trace of the other tenant is still there");
+    opened.close();
+}

@@ -20,7 +20,7 @@ fn source() -> SourceEvent {
 #[test]
 fn reaction_matches_events_by_its_rule() {
     type Adjust = fn(&mut StoredReaction, &mut SourceEvent);
-    let cases: [(Adjust, MatchResult); 18] = [
+    let cases: [(Adjust, MatchResult); 19] = [
         (|_, _| (), MatchResult::Answers),
         (|_, source| source.tenant_id = TenantId::default(), MatchResult::Unconcerned),
         (|_, source| source.room_id = RoomId::parse("attic").unwrap(), MatchResult::Unconcerned),
@@ -62,9 +62,16 @@ fn reaction_matches_events_by_its_rule() {
         (
             |stored, source| {
                 stored.subscription.ignore_reaction_events = false;
-                source.hops = Some(9);
+                source.hops = Some(3);
             },
             MatchResult::Answers,
+        ),
+        (
+            |stored, source| {
+                stored.subscription.ignore_reaction_events = false;
+                source.hops = Some(4);
+            },
+            MatchResult::EndsChain,
         ),
         (
             |stored, _| stored.subscription.last_triggered_at = Some(Timestamp::from_millis(9_001)),
