@@ -64,8 +64,8 @@ async fn are_intact<C: ReadConnection>(
     after: Sequence,
     to: Sequence,
 ) -> Result<bool, StorageError> {
-    let sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence > $1 AND sequence <= $2";
-    let bounds = [after, to].map(|bound| Parameter::Integer(number(bound)));
+    let sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence >= $1 AND sequence <= $2";
+    let bounds = [after.next(), to].map(|bound| Parameter::Integer(number(bound)));
     let take =
         |row: &dyn Row| -> Result<_, StorageError> { logged_event(row).map(|_| ControlFlow::Continue(())) };
     intact(connection.read(sql, &bounds, take).await)

@@ -184,9 +184,11 @@ async fn select_events<C: ReadConnection>(
     last: Sequence,
 ) -> Result<(Vec<LoggedEvent>, bool), StorageError> {
     let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut sql =
-        "SELECT sequence, type, json, checksum FROM events WHERE sequence > $1 AND sequence <= $2".to_owned();
-    let mut parameters = vec![Parameter::Integer(number(after)), Parameter::Integer(number(last))];
+    let mut sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence >= $1 AND sequence <= $2"
+        .to_owned();
+    // From the next sequence, not after the last: to find that, SQLite would read its page, which may be damaged.
+    let mut parameters =
+        vec![Parameter::Integer(number(after).saturating_add(1)), Parameter::Integer(number(last))];
     conditions(&mut sql, &mut parameters, "", event_columns(&query.filter));
     match query.filter.types.as_deref() {
         None => {}

@@ -97,18 +97,19 @@ impl<S: Snapshot, D: FnMut(String)> Verification<S, D> {
                 damaged(format!("the events after {last} and before {next} are missing"));
             }
         };
-        let sql = format!("SELECT {} FROM events WHERE sequence > $1 ORDER BY sequence", EVENTS.columns);
+        let sql = format!("SELECT {} FROM events WHERE sequence >= $1 ORDER BY sequence", EVENTS.columns);
         let damaged = &mut self.damaged;
         while last < head {
-            let read = self.snapshot.rows::<StorageError>(&sql, &[Parameter::Integer(number(last))], |row| {
-                let sequence = sequence(row.integer(0)?);
-                missing(damaged, last, sequence);
-                (count, last) = (count + 1, sequence);
-                if let Err(error) = check_event(row) {
-                    damaged(format!("event {sequence}: {error}"));
-                }
-                Ok(())
-            });
+            let read =
+                self.snapshot.rows::<StorageError>(&sql, &[Parameter::Integer(number(last.next()))], |row| {
+                    let sequence = sequence(row.integer(0)?);
+                    missing(damaged, last, sequence);
+                    (count, last) = (count + 1, sequence);
+                    if let Err(error) = check_event(row) {
+                        damaged(format!("event {sequence}: {error}"));
+                    }
+                    Ok(())
+                });
             match read {
                 // PostgreSQL ends the transaction.
                 Err(error) if error.is_damage() && S::READS_ON => {

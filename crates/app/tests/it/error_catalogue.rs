@@ -10,9 +10,13 @@ use crate::{launch, table_fixtures};
 /// A detail that must be present; its value differs between runs.
 const SOME: &str = "(something)";
 /// Codes that no request can cause, and the test of each. `ERR_INTERNAL`: a rule panics inside a commit batch, which
-/// fails its own command only; the suite of the store tests that the error has no cause.
-const PROVEN_ELSEWHERE: [(&str, &str); 1] = [("ERR_INTERNAL", "fn err_internal_shows_no_cause")];
+/// fails its own command only; the suite of the store tests that the error has no cause. `ERR_DATA_LOSS`: the database is damaged.
+const PROVEN_ELSEWHERE: [(&str, &str, &str); 2] = [
+    ("ERR_INTERNAL", FAULTS_SOURCE, "fn err_internal_shows_no_cause"),
+    ("ERR_DATA_LOSS", DAMAGE_SOURCE, "fn store_with_a_flipped_bit_in_an_event_says_which_one"),
+];
 const FAULTS_SOURCE: &str = include_str!("../../../store/tests/suite/faults.rs");
+const DAMAGE_SOURCE: &str = include_str!("store_damage.rs");
 
 /// An error: its code and status, the request that causes it, and the details that it must have.
 struct Row {
@@ -334,11 +338,11 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
         &document["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"];
     let documented: BTreeSet<&str> = codes.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let proven: BTreeSet<&str> = answers.iter().map(|(row, _)| row.code).collect();
-    let elsewhere: BTreeSet<&str> = PROVEN_ELSEWHERE.iter().map(|(code, _)| *code).collect();
+    let elsewhere: BTreeSet<&str> = PROVEN_ELSEWHERE.iter().map(|(code, ..)| *code).collect();
     let all: BTreeSet<&str> = proven.union(&elsewhere).copied().collect();
     assert_eq!(documented, all, "a code has no row here, or is unknown");
     assert!(
-        PROVEN_ELSEWHERE.iter().all(|(_, test)| FAULTS_SOURCE.contains(test)),
+        PROVEN_ELSEWHERE.iter().all(|(_, source, test)| source.contains(test)),
         "the named test does not exist"
     );
 }
