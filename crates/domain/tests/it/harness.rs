@@ -173,7 +173,7 @@ pub(crate) fn body(value: &Value) -> Fields {
 pub(crate) fn holder(key: Value) -> Principal {
     let mut whole = json!({
         "keyId": "k1", "name": null, "tenantId": "default", "actors": ["Nova"], "rooms": ["*"],
-        "scopes": ["hook", "react"], "secrets": [], "expiresAt": null, "disabledAt": null,
+        "scopes": ["act", "listen", "hook", "react", "follow"], "secrets": [], "expiresAt": null, "disabledAt": null,
         "createdAt": Timestamp::from_millis(0), "createdBy": "root",
     });
     whole.as_object_mut().unwrap().extend(key.as_object().cloned().unwrap());
