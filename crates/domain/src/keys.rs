@@ -370,6 +370,11 @@ impl Principal {
         is_own && binding.reaches(tenant, room) && (room.is_some() || binding.rooms.is_any())
     }
 
+    /// Whether there are rooms of its tenant that do not exist for the caller.
+    pub fn is_bound_to_rooms(&self) -> bool {
+        self.binding().is_some_and(|binding| !binding.rooms.is_any())
+    }
+
     /// Whether what belongs to a room of a tenant exists for the caller.
     pub fn reaches(&self, tenant: &TenantId, room: Option<&RoomId>) -> bool {
         self.binding().is_none_or(|binding| binding.reaches(tenant, room))

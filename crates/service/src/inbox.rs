@@ -143,12 +143,14 @@ impl Mutation for AckItem {
         let (tenant, room, actor) = ack.owner();
         let inbox_id = ack.inbox_id();
         // Only then may what the answer shows be hidden from the caller.
-        if call.service.gates_reads() || call.caller.principal.binding().is_some() {
-            let item: Option<InboxItem> = call.service.get(InboxItem::key_of(inbox_id)).await?;
-            let Some(item) = item.filter(|item| call.caller.principal.reaches(tenant, Some(&item.room_id)))
-            else {
-                return Err(ack.not_found().into());
+        let principal = &call.caller.principal;
+        if call.service.gates_reads() || principal.is_bound_to_rooms() {
+            let exists = |item: &InboxItem| {
+                let is_own = item.tenant_id == *tenant && item.actor_id == *actor;
+                is_own && principal.reaches(tenant, Some(&item.room_id))
             };
+            let item: Option<InboxItem> = call.service.get(InboxItem::key_of(inbox_id)).await?;
+            let item = item.filter(exists).ok_or_else(|| ack.not_found())?;
             call.service.may_read(tenant, &item.room_id, Some(actor)).await?;
         }
         let parts = [tenant.as_str(), actor.as_str(), "inbox", &inbox_id.to_string(), "ack"];

@@ -84,7 +84,7 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<Option<Arc<KeyHolder>>, OperationError> {
         let accepts = |known: &Arc<KnownKey>| known.key.accepts(token, now);
-        let known = match self.get(&token.key_id).await?.filter(accepts) {
+        let known = match self.cached(&token.key_id).filter(accepts) {
             Some(known) => Some(known),
             // Another node may have made the secret just now.
             None => self.load(&token.key_id).await?.filter(accepts),
@@ -103,10 +103,15 @@ impl KeyRing {
     /// # Errors
     /// The store cannot be read.
     pub(crate) async fn get(&self, key_id: &str) -> Result<Option<Arc<KnownKey>>, OperationError> {
-        match self.current(|known| known.keys.get(key_id).cloned()) {
+        match self.cached(key_id) {
             Some(key) => Ok(Some(key)),
             None => self.load(key_id).await,
         }
+    }
+
+    /// The key with this id, if it is in memory.
+    fn cached(&self, key_id: &str) -> Option<Arc<KnownKey>> {
+        self.current(|known| known.keys.get(key_id).cloned())
     }
 
     /// As [`KeyRing::get`], as it is stored now.

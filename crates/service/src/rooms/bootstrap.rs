@@ -158,8 +158,7 @@ impl ReadBootstrap {
     async fn actor_view(&self, call: &Call<'_>, actor_id: ActorId) -> Result<ActorView, OperationError> {
         let (service, tenant) = (call.service, &self.tenant);
         // With an API key that is bound to rooms, what is in the others does not exist.
-        let is_bound = call.caller.principal.binding().is_some_and(|binding| !binding.rooms.is_any());
-        let room = Some(&self.room).filter(|_| is_bound);
+        let room = Some(&self.room).filter(|_| call.caller.principal.is_bound_to_rooms());
         let mut counts: Vec<UnreadCount> = service.find(unread_counts(tenant, room, Some(&actor_id))).await?;
         let unread = newest_unread(tenant, &actor_id, MAX_INBOX).is_if_given("room_id", room);
         let mut inbox: Vec<InboxItem> = service.find(unread).await?;
