@@ -16,5 +16,7 @@ pub use follow::{Follower, Log, PageFuture};
 pub use log_position::{LastEventId, LogPosition, ReaderPosition, ResetReason};
 pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use open_keys::{OpenKey, OpenKeys};
-pub use query::{DamagedEvents, EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError};
+pub use query::{
+    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError,
+};
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

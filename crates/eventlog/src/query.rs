@@ -100,8 +100,27 @@ impl From<&StoredEvent> for LoggedEvent {
 pub struct EventPage {
     /// The matching events.
     pub events: Vec<LoggedEvent>,
-    /// For ascending pages: the cursor to continue from. Everything up to here was examined, matching or not.
+    /// Where to continue: after this event, or before it if the page is descending. Everything on the way here was
+    /// examined, matching or not.
     pub scanned_to: Sequence,
+    /// Why more events may match behind `scanned_to`; none if none do.
+    pub cut: Option<Cut>,
+}
+
+impl EventPage {
+    /// A page without events, whose range was examined to its end.
+    pub fn empty(scanned_to: Sequence) -> Self {
+        Self { events: Vec::new(), scanned_to, cut: None }
+    }
+}
+
+/// Why a page ends before its range does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// It has as many events, or as many bytes, as it may.
+    Size,
+    /// As many events as one read may examine were examined.
+    Scan,
 }
 
 /// Events that cannot be read, because what is stored is not what was written.

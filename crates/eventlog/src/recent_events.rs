@@ -10,7 +10,7 @@ use agentcafe_domain::kernel::{RoomId, Sequence, StoredEvent, TenantId, Timestam
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::query::{EventFilter, EventPage, EventQuery, LoggedEvent};
+use crate::query::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent};
 
 /// The most event JSON in the buffer, in bytes.
 pub const MAX_RECENT_BYTES: usize = 8 << 20;
@@ -179,15 +179,21 @@ impl RecentEvents {
             return None;
         }
         let start = ring.events.partition_point(|event| event.sequence <= *after);
-        let mut page = EventPage { events: Vec::new(), scanned_to: *after };
+        let mut page = EventPage::empty(*after);
         let mut bytes = 0;
-        for event in ring.events.iter().skip(start).take(MAX_SCANNED) {
+        for (examined, event) in ring.events.iter().skip(start).enumerate() {
+            if examined == MAX_SCANNED {
+                page.cut = Some(Cut::Scan);
+                break;
+            }
             if page.events.len() == *limit {
+                page.cut = Some(Cut::Size);
                 break;
             }
             if filter.matches(event) {
                 bytes += event.json.len();
                 if bytes > *max_bytes && !page.events.is_empty() {
+                    page.cut = Some(Cut::Size);
                     break;
                 }
                 page.events.push(LoggedEvent::from(event.as_ref()));

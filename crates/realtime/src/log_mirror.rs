@@ -7,7 +7,7 @@ use agentcafe_client::ReceivedEvent;
 use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageFuture, ReadError,
+    Cut, EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageFuture, ReadError,
     RecentEvents,
 };
 use bytes::Bytes;
@@ -82,11 +82,11 @@ pub(crate) fn page(
         bytes += event.json.len();
         if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
             let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-            return EventPage { events, scanned_to };
+            return EventPage { events, scanned_to, cut: Some(Cut::Size) };
         }
         events.push(event);
     }
-    EventPage { events, scanned_to: scanned_to.max(query.after) }
+    EventPage { events, scanned_to: scanned_to.max(query.after), cut: None }
 }
 
 impl LogMirror {

@@ -114,7 +114,7 @@ impl RoomCache {
         match state.rooms.peek(key) {
             Some(room) => room.read(query, head),
             None if state.has_evicted => None,
-            None => Some(EventPage { events: Vec::new(), scanned_to: head.max(query.after) }),
+            None => Some(EventPage::empty(head.max(query.after))),
         }
     }
 

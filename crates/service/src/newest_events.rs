@@ -38,22 +38,23 @@ impl<'s> NewestEvents<'s> {
         }
         let max_bytes = MAX_PAGE_BYTES.min(self.query.max_bytes);
         let page = self.store.events(EventQuery { max_bytes, ..self.query.clone() }).await?;
-        let last = page.events.last().map(|event| event.sequence);
-        // A page that ends at the last event that was scanned was cut off there.
-        self.is_exhausted = last != Some(page.scanned_to);
-        self.query.before = last.or(self.query.before);
+        self.is_exhausted = page.cut.is_none();
+        self.query.before = Some(page.scanned_to);
         self.query.limit -= page.events.len();
         let bytes: usize = page.events.iter().map(|event| event.json.len()).sum();
         self.query.max_bytes = self.query.max_bytes.saturating_sub(bytes);
-        Ok(last.is_some().then_some(page.events))
+        Ok(Some(page.events))
     }
 
     /// Whether something older was left out, or not scanned.
     pub(crate) async fn is_truncated(&self) -> Result<bool, ReadError> {
         let one = EventQuery { limit: 1, max_bytes: MAX_PAGE_BYTES, ..self.query.clone() };
         let EventQuery { after, filter: EventFilter { tenant, room, .. }, .. } = one.clone();
-        if !self.is_exhausted && !self.store.events(one.clone()).await?.events.is_empty() {
-            return Ok(true);
+        if !self.is_exhausted {
+            let older = self.store.events(one.clone()).await?;
+            if !older.events.is_empty() || older.cut.is_some() {
+                return Ok(true);
+            }
         }
         if after == Sequence::START {
             return Ok(false);

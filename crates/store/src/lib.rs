@@ -5,6 +5,7 @@ mod commit;
 pub mod envelope;
 mod epoch;
 mod event_damage;
+mod event_pages;
 pub mod export;
 mod export_format;
 mod failed_commits;
@@ -25,7 +26,7 @@ mod table_changes;
 pub mod verify;
 mod writer;
 
-pub use agentcafe_eventlog::{EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
+pub use agentcafe_eventlog::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use epoch::begin_epoch;

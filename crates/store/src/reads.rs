@@ -6,13 +6,12 @@ use agentcafe_domain::kernel::{
     ActorId, CorrelationId, Key, MAX_STEPS, Owner, RecordQuery, RoomId, Sequence, Status, Step, StepCode,
     StoredRecord, Table, TenantId, Timestamp, Trace,
 };
-use agentcafe_eventlog::{EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::LoggedEvent;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::event_damage;
-use crate::rows::{Parameter, Row, logged_event, stored_record};
-use crate::sql::{Select, conditions, event_columns, number, sequence};
+use crate::rows::{Parameter, Row, stored_record};
+use crate::sql::{Select, conditions, sequence};
 use crate::storage_error::StorageError;
 
 /// The most attempts in one trace.
@@ -93,7 +92,7 @@ impl<T> Fitting<T> {
 }
 
 /// The number in the first row, if there is one.
-async fn first_sequence<C: ReadConnection>(
+pub(crate) async fn first_sequence<C: ReadConnection>(
     connection: &C,
     sql: &str,
     parameters: &[Parameter<'_>],
@@ -150,84 +149,6 @@ impl ReadRequest for EventsAt {
     async fn read<C: ReadConnection>(&self, connection: &C) -> Result<Vec<LoggedEvent>, StorageError> {
         connection.events_at(&self.sequences, self.max_bytes).await
     }
-}
-
-/// Reads a page of the log.
-impl ReadRequest for EventQuery {
-    type Answer = EventPage;
-
-    async fn read<C: ReadConnection>(&self, connection: &C) -> Result<EventPage, StorageError> {
-        let head = connection.last_sequence().await?;
-        let mut after = self.after;
-        if let Some(from) = self.from {
-            after = after.max(connection.last_before(head, from).await?);
-        }
-        let mut last = self.before.map_or(head, |before| head.min(Sequence(before.0.saturating_sub(1))));
-        if let Some(to) = self.to {
-            last = last.min(connection.last_before(head, to.plus_ms(1)).await?);
-        }
-        let (events, is_cut) = select_events(connection, self, after, last).await?;
-        let scanned_to = match events.last() {
-            Some(event) if is_cut => event.sequence,
-            None if is_cut => after,
-            _ => last.max(after),
-        };
-        Ok(EventPage { events, scanned_to })
-    }
-}
-
-/// The matching events, and whether a limit may have left out more.
-async fn select_events<C: ReadConnection>(
-    connection: &C,
-    query: &EventQuery,
-    after: Sequence,
-    last: Sequence,
-) -> Result<(Vec<LoggedEvent>, bool), StorageError> {
-    let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    let mut sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence >= $1 AND sequence <= $2"
-        .to_owned();
-    // From the next sequence, not after the last: to find that, SQLite would read its page, which may be damaged.
-    let mut parameters =
-        vec![Parameter::Integer(number(after).saturating_add(1)), Parameter::Integer(number(last))];
-    conditions(&mut sql, &mut parameters, "", event_columns(&query.filter));
-    match query.filter.types.as_deref() {
-        None => {}
-        Some([]) => sql.push_str(" AND false"),
-        Some(types) => {
-            let first = parameters.len() + 1;
-            parameters.extend(types.iter().map(|kind| Parameter::Text(kind.as_str())));
-            let names: Vec<_> = (first..=parameters.len()).map(|at| format!("${at}")).collect();
-            sql.push_str(&format!(" AND type IN ({})", names.join(", ")));
-        }
-    }
-    let order = if query.descending { "DESC" } else { "ASC" };
-    parameters.push(Parameter::Integer(whole(query.limit)));
-    sql.push_str(&format!(" ORDER BY sequence {order} LIMIT ${}", parameters.len()));
-    C::limit_bytes(&mut sql, &mut parameters, order, whole(query.max_bytes));
-    let mut events = Fitting::new(query.max_bytes);
-    let take = |row: &dyn Row| -> Result<_, StorageError> {
-        let event = logged_event(row)?;
-        Ok(events.add(event.json.len(), event))
-    };
-    match connection.read(&sql, &parameters, take).await {
-        // The database cannot read on, and does not say which rows it cannot read.
-        Err(error) if error.is_damage() && !matches!(error, StorageError::DamagedEvents(_)) => {
-            tracing::error!(%error, "the log is damaged");
-            let (after, last) = match events.taken.last() {
-                None => (after, last),
-                Some(event) if query.descending => (after, Sequence(event.sequence.0.saturating_sub(1))),
-                Some(event) => (event.sequence, last),
-            };
-            // Otherwise it has only looked ahead.
-            if after < last {
-                let damage = event_damage::find(connection, after, last, query.descending).await?;
-                return Err(StorageError::DamagedEvents(damage));
-            }
-        }
-        read => read?,
-    }
-    let is_full = events.taken.len() == query.limit;
-    Ok((events.taken, events.is_cut || is_full))
 }
 
 /// Reads the records with these keys, in the order of the keys.

@@ -45,6 +45,15 @@ pub(crate) fn event_columns(filter: &EventFilter) -> impl Iterator<Item = (&'sta
     columns.into_iter().filter_map(|(column, value)| Some((column, value?)))
 }
 
+/// The columns of the index that selects a filter's events; none if the whole log is read.
+pub(crate) fn index_columns(filter: &EventFilter) -> &'static [&'static str] {
+    match filter {
+        EventFilter { mentioned: Some(_), .. } => &["mentioned_actor_id"],
+        EventFilter { tenant: Some(_), room: Some(_), .. } => &["tenant_id", "room_id"],
+        _ => &[],
+    }
+}
+
 /// What an export compares rows to, by column.
 pub(crate) fn scope_columns(scope: &ExportScope) -> impl Iterator<Item = (&'static str, &str)> {
     let columns = [

@@ -14,11 +14,12 @@ use agentcafe_eventlog::{
     EventPage, EventQuery, Log, LogPosition, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
 };
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 use crate::commit::{CommitContext, QueuedCommand};
 use crate::envelope::{Answer, Envelope, Failure, TraceNote};
+use crate::event_pages::Scan;
 use crate::failed_commits::FailedCommits;
 use crate::open_error::OpenError;
 use crate::postgres;
@@ -111,6 +112,8 @@ pub struct Store {
     table_changes: Arc<TableChanges>,
     failed_commits: Arc<FailedCommits>,
     queue: mpsc::Sender<WriterTask>,
+    /// Taken by the long scan whose slice is read.
+    scan_turn: Semaphore,
     is_shared: bool,
 }
 
@@ -170,7 +173,8 @@ impl Store {
             }
         };
         let closing = Closing { queue: queue.clone(), writer };
-        Ok((Arc::new(Self { view, table_changes, failed_commits, queue, is_shared }), closing))
+        let scan_turn = Semaphore::new(1);
+        Ok((Arc::new(Self { view, table_changes, failed_commits, queue, scan_turn, is_shared }), closing))
     }
 
     /// The name of the database: `sqlite` or `postgres`.
@@ -271,25 +275,33 @@ impl Store {
         }
     }
 
-    /// A page of the log: from memory if all of it is there. Only a page behind which no event matches is empty: a read of
-    /// memory, which scans a bounded number of events, goes on until it finds one.
-    pub async fn events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
-        let recent_events = &self.view.recent_events;
-        while let Some(page) = recent_events.read(&query) {
-            if !page.events.is_empty() || page.scanned_to == query.after {
+    /// A page of the log: from memory if all of it is there.
+    pub async fn events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
+        let mut scan = Scan::new(query);
+        while let Some(read) = self.view.recent_events.read(scan.rest()) {
+            if let Some(page) = scan.add(read) {
                 return Ok(page);
             }
-            query.after = page.scanned_to;
         }
-        self.older_events(query).await
+        self.read_slices(scan).await
     }
 
     /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must
     /// have been notified of all changes before it ([`Store::changed`]), and a later event may have been committed just now.
-    pub async fn older_events(&self, mut query: EventQuery) -> Result<EventPage, ReadError> {
+    pub async fn older_events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
+        self.read_slices(Scan::new(query)).await
+    }
+
+    async fn read_slices(&self, mut scan: Scan) -> Result<EventPage, ReadError> {
         let beyond = self.view.recent_events.last_sequence().next();
-        query.before = Some(query.before.map_or(beyond, |before| before.min(beyond)));
-        self.view.reader.read(query).await
+        loop {
+            // Long scans take turns, slice by slice, and leave the other connections to short reads.
+            let _turn = if scan.is_long() { self.scan_turn.acquire().await.ok() } else { None };
+            let read = self.view.reader.read(scan.next_slice(beyond)).await?;
+            if let Some(page) = scan.add(read) {
+                return Ok(page);
+            }
+        }
     }
 
     /// The sequence of the event with this id, if there is one.

@@ -48,9 +48,9 @@ async fn last_seen_row_has_event_and_presence() {
     joined["isActive"] = json!(true);
     joined["lastHeartbeatAt"] = newest["payload"]["lastHeartbeatAt"].clone();
     let one = client.get("/v1/presence/last-seen?roomId=main&actorId=Nova").await;
-    assert_eq!(one.data(), &json!({"actorId": "Nova", "lastSeen": joined}));
+    assert_eq!(one.data(), &json!({"actorId": "Nova", "lastSeen": joined, "scanLimitReached": false}));
     let none = client.get("/v1/presence/last-seen?actorId=Nobody").await;
-    assert_eq!(none.data(), &json!({"actorId": "Nobody", "lastSeen": null}));
+    assert_eq!(none.data(), &json!({"actorId": "Nobody", "lastSeen": null, "scanLimitReached": false}));
 }
 
 /// The response has a flag if older events were not scanned.

@@ -116,6 +116,7 @@ mod store_disk;
 mod store_file_modes;
 mod store_full;
 mod store_read_only;
+mod store_scans;
 mod store_shorter_log;
 mod store_start;
 mod stored_tables;

@@ -165,7 +165,7 @@ impl Subscriber {
                 () = self.ending.cancelled() => return Err(Ended),
                 () = follower.wait_for_more() => {}
                 _ = self.subscription.changed() => {
-                    return Ok(EventPage { events: Vec::new(), scanned_to: state.processed });
+                    return Ok(EventPage::empty(state.processed));
                 }
                 () = sleep_until(state.record_cursor_at), if has_moved => {}
             }

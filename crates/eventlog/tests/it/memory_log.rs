@@ -79,7 +79,7 @@ impl MemoryLog {
 
     fn read(&self, query: &EventQuery) -> Result<EventPage, ReadError> {
         let stored = self.stored.lock().unwrap();
-        let mut page = EventPage { events: Vec::new(), scanned_to: query.after };
+        let mut page = EventPage::empty(query.after);
         let mut bytes = 0;
         for event in stored.iter().filter(|event| event.sequence > query.after) {
             if query.filter.matches(event) {

@@ -6,7 +6,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_eventlog::{LogPosition, ReaderPosition};
-use agentcafe_store::{EventFilter, EventPage, EventQuery};
+use agentcafe_store::{Cut, EventFilter, EventPage, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -47,10 +47,29 @@ impl EventSelector {
 pub struct PageEnd {
     /// The number of entries in this answer.
     count: usize,
-    /// The cursor to continue from; unchanged if nothing was found.
+    /// The cursor to continue from; unchanged if nothing was found, unless `scanLimitReached`.
     next_cursor: Sequence,
+    /// Whether the page ends early, after about 100,000 events that do not match: more may follow `nextCursor`.
+    scan_limit_reached: bool,
     #[serde(flatten)]
     log: LogPosition,
+}
+
+impl PageEnd {
+    fn list(call: &Call<'_>, page: EventPage, next_cursor: Sequence) -> EventList<Self> {
+        let EventPage { events, cut, .. } = page;
+        let scan_limit_reached = cut == Some(Cut::Scan);
+        let log = call.service.store().log_position();
+        EventList { rest: Self { count: events.len(), next_cursor, scan_limit_reached, log }, events }
+    }
+}
+
+/// The last event of a page, or where a page that ended early continues; `given` if neither.
+fn next_cursor(page: &EventPage, given: Sequence) -> Sequence {
+    match page.cut {
+        Some(Cut::Scan) => page.scanned_to,
+        _ => page.events.last().map_or(given, |event| event.sequence),
+    }
 }
 
 parameters! {
@@ -78,10 +97,9 @@ impl Operation for ListEvents {
             None => sequence_of(call.service, self.after_event_id).await?,
         };
         let query = EventQuery::after(filter, after, self.limit);
-        let events = call.service.store().events(query).await?.events;
-        let next_cursor = events.last().map_or(after, |event| event.sequence);
-        let log = call.service.store().log_position();
-        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor, log }, events })
+        let page = call.service.store().events(query).await?;
+        let next_cursor = next_cursor(&page, after);
+        Ok(PageEnd::list(call, page, next_cursor))
     }
 }
 
@@ -111,9 +129,9 @@ impl Operation for ListMentions {
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.position.cursor.unwrap_or(Sequence::START);
         let query = EventQuery::after(self.mentions.readable(call).await?, after, self.limit);
-        let EventPage { events, scanned_to } = call.service.store().events(query).await?;
-        let log = call.service.store().log_position();
-        Ok(EventList { rest: PageEnd { count: events.len(), next_cursor: scanned_to, log }, events })
+        let page = call.service.store().events(query).await?;
+        let scanned_to = page.scanned_to;
+        Ok(PageEnd::list(call, page, scanned_to))
     }
 }
 
@@ -138,8 +156,10 @@ pub struct TimelineEnd {
     count: usize,
     /// The order of the list: asc or desc.
     order: &'static str,
-    /// The cursor to continue from; unchanged if nothing was found.
+    /// The cursor to continue from; unchanged if nothing was found, unless `scanLimitReached`.
     next_cursor: Sequence,
+    /// Whether the page ends early, after about 100,000 events that do not match: more may follow `nextCursor`.
+    scan_limit_reached: bool,
     /// The start of the time span; null: the beginning of the log.
     from_ts: Option<String>,
     /// The end of the time span; null: the end of the log.
@@ -167,11 +187,13 @@ impl Operation for ReadTimeline {
         let (after, before) = if descending { (Sequence::START, cursor) } else { (given, None) };
         let selected = EventQuery::after(events.readable(call).await?, after, limit);
         let query = EventQuery { before, from, to, descending, ..selected };
-        let events = call.service.store().events(query).await?.events;
+        let page = call.service.store().events(query).await?;
+        let next_cursor = next_cursor(&page, given);
         let order = if descending { "desc" } else { "asc" };
-        let next_cursor = events.last().map_or(given, |event| event.sequence);
         let log = call.service.store().log_position();
-        let rest = TimelineEnd { count: events.len(), order, next_cursor, from_ts, to_ts, log };
+        let (scan_limit_reached, events) = (page.cut == Some(Cut::Scan), page.events);
+        let count = events.len();
+        let rest = TimelineEnd { count, order, next_cursor, scan_limit_reached, from_ts, to_ts, log };
         Ok(EventList { events, rest })
     }
 }

@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::keys::{ApiKey, Scope};
 use agentcafe_domain::presence::Presence;
 use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
-use agentcafe_store::{EventFilter, EventPage};
+use agentcafe_store::{EventFilter, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -93,13 +93,14 @@ impl Operation for PollEvents {
             None => None,
         };
         let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
-        let EventPage { events, scanned_to } = wait(call, &mut follower, limit, timeout).await?;
+        let events = wait(call, &mut follower, limit, timeout).await?;
         // The table may have closed while the poll waited.
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let waited = engine.clock.stopwatch() - began;
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let log = service.store().log_position();
-        let rest = PollEnd { count: events.len(), next_cursor: scanned_to, waited_ms, presence, log };
+        let rest =
+            PollEnd { count: events.len(), next_cursor: follower.scanned_to(), waited_ms, presence, log };
         Ok(EventList { events, rest })
     }
 }
@@ -110,10 +111,10 @@ async fn wait(
     follower: &mut Follower,
     limit: usize,
     timeout: Duration,
-) -> Result<EventPage, OperationError> {
-    let page = follower.read(limit).await?;
-    if !page.events.is_empty() {
-        return Ok(EventPage { scanned_to: follower.scanned_to(), ..page });
+) -> Result<Vec<LoggedEvent>, OperationError> {
+    let events = follower.read(limit).await?.events;
+    if !events.is_empty() || timeout.is_zero() {
+        return Ok(events);
     }
     let _open = call.service.open_keys.take(&call.caller.principal)?;
     let waited = tokio::select! {
@@ -126,7 +127,7 @@ async fn wait(
         // Nothing matched so far: the cursor moves past what was scanned.
         follower.has_more();
     }
-    Ok(EventPage { events, scanned_to: follower.scanned_to() })
+    Ok(events)
 }
 
 /// Waits until what the caller came in with counts no more.

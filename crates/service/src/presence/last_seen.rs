@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{Presence, Status};
-use agentcafe_store::{EventFilter, EventQuery, LoggedEvent};
+use agentcafe_store::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -68,6 +68,8 @@ pub struct OneLastSeen {
     actor_id: ActorId,
     /// The actor's last event, and when it happened.
     last_seen: Option<LastSeen>,
+    /// Whether the log has more events than were scanned.
+    scan_limit_reached: bool,
 }
 
 /// Many actors, the last seen first.
@@ -110,8 +112,9 @@ impl Operation for ReadLastSeen {
             actor: actor.clone(),
             ..EventFilter::default()
         };
-        let events = call.service.store().events(EventQuery::newest(filter, scan_limit)).await?.events;
-        let scan_limit_reached = events.len() >= scan_limit;
+        let EventPage { events, cut, .. } =
+            call.service.store().events(EventQuery::newest(filter, scan_limit)).await?;
+        let scan_limit_reached = events.len() >= scan_limit || cut == Some(Cut::Scan);
         let mut actors = on_blocking_thread(move || newest_by_actor(&events, include_system, limit)).await?;
         if let Some(room) = &room {
             let present = RecordQuery::all::<Presence>("updated_at", MAX_LIMIT)
@@ -122,7 +125,9 @@ impl Operation for ReadLastSeen {
             add_presence(&mut actors, call.service.find(present).await?);
         }
         Ok(match actor {
-            Some(actor_id) => LastSeenAnswer::One(OneLastSeen { actor_id, last_seen: actors.pop() }),
+            Some(actor_id) => {
+                LastSeenAnswer::One(OneLastSeen { actor_id, last_seen: actors.pop(), scan_limit_reached })
+            }
             None => LastSeenAnswer::List(LastSeenList {
                 tenant_id: tenant,
                 room_id: room,

@@ -1,9 +1,9 @@
 //! Pages of the log: every filter, both directions, by sequence and by time, from memory and from the
 //! database.
 
-use agentcafe_domain::kernel::{Clock, Sequence, TenantId};
+use agentcafe_domain::kernel::{Clock, RoomId, Sequence, TenantId};
 use agentcafe_eventlog::MAX_RECENT_BYTES;
-use agentcafe_store::{EventFilter, EventQuery, Store};
+use agentcafe_store::{Cut, EventFilter, EventQuery, Store};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -216,4 +216,73 @@ async fn event_page_reaches_the_only_match_behind_thousands_of_others() {
     let end = opened.store.events(EventQuery::after(filter, behind, 10)).await.unwrap();
     assert_eq!((end.events.len(), end.scanned_to), (0, behind));
     opened.close();
+}
+
+/// A page that would examine the whole log for few events ends after about 100,000, says so, and says where to go on. That
+/// holds without an index and within a room, in both directions. What an index selects is found at once.
+#[tokio::test]
+async fn event_page_examines_a_bounded_number_of_events() {
+    const OTHERS: u64 = 120_000;
+    const CHUNK: u64 = 10_000;
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let (quiet, busy) = (actor("quiet", "Kai"), actor("busy", "Nova"));
+    let busy_room = busy.room_id.clone();
+    let here = |kind| {
+        let quiet = quiet.clone();
+        command(move |ctx| {
+            append_note(ctx, &quiet, kind, "here", None)?;
+            reply(&())
+        })
+    };
+    opened.store.submit(here(NOTE_TYPES[0])).await.unwrap();
+    for _ in 0..OTHERS / CHUNK {
+        let busy = busy.clone();
+        let append = command(move |ctx| {
+            (0..CHUNK).try_for_each(|_| append_note(ctx, &busy, NOTE_TYPES[0], "", None).map(drop))?;
+            reply(&())
+        });
+        opened.store.submit(append).await.unwrap();
+    }
+    opened.store.submit(here(NOTE_TYPES[0])).await.unwrap();
+    opened.close();
+    let reopened = test_store.open();
+    let (first, last) = (Sequence(1), Sequence(OTHERS + 2));
+    let read = async |query: EventQuery| {
+        let page = reopened.store.events(query).await.unwrap();
+        let found: Vec<_> = page.events.iter().map(|event| event.sequence).collect();
+        (found, page.scanned_to, page.cut)
+    };
+    let all = EventFilter::default;
+    let by_author = EventFilter { actor: Some(quiet.actor_id.clone()), ..all() };
+    let (found, scanned_to, cut) = read(EventQuery::after(by_author.clone(), Sequence::START, 10)).await;
+    assert_eq!((found, cut), (vec![first], Some(Cut::Scan)));
+    assert!((100_000..OTHERS).contains(&scanned_to.0), "{scanned_to}");
+    let rest = read(EventQuery::after(by_author.clone(), scanned_to, 10)).await;
+    assert_eq!(rest, (vec![last], last, None));
+    let (found, scanned_to, cut) = read(EventQuery::newest(by_author.clone(), 10)).await;
+    assert_eq!((found, cut), (vec![last], Some(Cut::Scan)));
+    assert!((2..OTHERS - 90_000).contains(&scanned_to.0), "{scanned_to}");
+    let rest = EventQuery { before: Some(scanned_to), ..EventQuery::newest(by_author, 10) };
+    assert_eq!(read(rest).await, (vec![first], first, None));
+
+    let in_room =
+        |room: &RoomId| EventFilter { tenant: Some(TenantId::default()), room: Some(room.clone()), ..all() };
+    let other_kind = EventFilter { types: Some(vec![NOTE_TYPES[1]]), ..in_room(&busy_room) };
+    for descending in [false, true] {
+        let mut query =
+            EventQuery { descending, ..EventQuery::after(other_kind.clone(), Sequence::START, 10) };
+        let (found, scanned_to, cut) = read(query.clone()).await;
+        assert_eq!((found, cut), (vec![], Some(Cut::Scan)));
+        if descending {
+            query.before = Some(scanned_to);
+        } else {
+            query.after = scanned_to;
+        }
+        let (found, _, cut) = read(query).await;
+        assert_eq!((found, cut), (vec![], None));
+    }
+    let (found, _, cut) = read(EventQuery::after(in_room(&quiet.room_id), Sequence::START, 10)).await;
+    assert_eq!((found, cut), (vec![first, last], None));
+    reopened.close();
 }
