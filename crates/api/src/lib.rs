@@ -2,6 +2,7 @@
 
 mod app;
 mod bootstrap;
+mod event_list;
 mod openapi;
 mod request;
 mod response;

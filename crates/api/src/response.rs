@@ -1,49 +1,13 @@
 //! Renders the output of operations as responses.
 
-use std::collections::VecDeque;
-
 use agentcafe_domain::kernel::Success;
 use agentcafe_engine::Executed;
-use agentcafe_http::answer::{CORRELATION_ID, enveloped, insert_id, json};
-use agentcafe_http::parts::Parts;
-use agentcafe_service::EventList;
+use agentcafe_http::answer::{CORRELATION_ID, enveloped, insert_id};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use bytes::{BufMut, BytesMut};
-use serde::Serialize;
 
 const REPLAY_CORRELATION_ID: HeaderName = HeaderName::from_static("x-replay-correlation-id");
 const IDEMPOTENT_REPLAY: HeaderName = HeaderName::from_static("x-idempotent-replay");
-
-/// Larger events are sent as the bytes that the log keeps, smaller ones are copied together.
-const MAX_COPIED_BYTES: usize = 16 << 10;
-
-/// A list of events under `name`, before the members beside it.
-pub(crate) fn events(name: &str, list: &EventList<impl Serialize>) -> Response {
-    let rest = serde_json::to_vec(&list.rest).expect("an answer has text keys and finite numbers");
-    let sizes = list.events.iter().map(|event| event.json.len() + 1);
-    let copied: usize = sizes.filter(|bytes| *bytes <= MAX_COPIED_BYTES).sum();
-    let mut copies = BytesMut::with_capacity(copied + rest.len() + name.len() + 32);
-    let mut parts = VecDeque::new();
-    copies.put_slice(br#"{"ok":true,"data":{""#);
-    copies.put_slice(name.as_bytes());
-    copies.put_slice(br#"":["#);
-    for (at, event) in list.events.iter().enumerate() {
-        if at > 0 {
-            copies.put_u8(b',');
-        }
-        if event.json.len() < MAX_COPIED_BYTES {
-            copies.put_slice(&event.json);
-        } else {
-            parts.extend([copies.split().freeze(), event.json.clone()]);
-        }
-    }
-    copies.put_slice(b"],");
-    copies.put_slice(&rest[1..]);
-    copies.put_u8(b'}');
-    parts.push_back(copies.freeze());
-    json(StatusCode::OK, Parts::body(parts))
-}
 
 const fn status_of(success: Success) -> StatusCode {
     match success {

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, Rules};
-use agentcafe_http::{ApiError, StreamProtocol, answer, outgoing, sse, stream};
+use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, OperationError, Rules};
+use agentcafe_http::chunks::ChunkBudget;
+use agentcafe_http::outgoing::Making;
+use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
 use agentcafe_service::LastEventId;
 use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::http::Method;
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::event_list;
 use crate::request::{self, Reads};
 use crate::response;
 
@@ -67,6 +71,17 @@ async fn call<O: Operation>(app: &Arc<App>, request: Request, reads: Reads) -> R
     Ok(app.service.call::<O>(&caller, &input).await?)
 }
 
+/// The response to a read that lists events.
+async fn events<O, T>(app: &Arc<App>, request: Request, name: &str) -> Result<Response, ApiError>
+where
+    O: Operation<Output = EventList<T>>,
+    T: Serialize,
+{
+    let budget = ChunkBudget::of(request.extensions()).ok_or_else(OperationError::internal)?;
+    let list = call::<O>(app, request, Reads::Query).await?;
+    Ok(event_list::respond(name, list, &app.service.engine().store, budget))
+}
+
 /// Each constructor takes the path, the heading in the document, and a summary.
 impl Route {
     /// A `GET` with a handler of its own.
@@ -91,7 +106,7 @@ impl Route {
     {
         let handler = get(async |State(app): State<Arc<App>>, request: Request| {
             let output = call::<O>(&app, request, Reads::Query).await?;
-            outgoing::counted(answer::read(&T::from(output)))
+            Ok::<_, ApiError>(answer::read(&T::from(output)))
         });
         let response = ResponseKind::Data(&[200], schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
@@ -103,37 +118,24 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
-        Self::pages::<O, T>(1, path, name, tag, summary)
-    }
-
-    /// As [`Route::events`], for a read that holds several pages of the log.
-    pub(crate) fn pages<O, T>(pages: u32, path: Text, name: Text, tag: Text, summary: Text) -> Self
-    where
-        O: Operation<Output = EventList<T>>,
-        T: Serialize + JsonSchema + Send + 'static,
-    {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            let (caller, input) = request::read(&app, request, Reads::Query).await?;
-            let (service, caller, input) = (&app.service, &caller, &input);
-            outgoing::counted_pages(pages, || async move {
-                let list = service.call::<O>(caller, input).await?;
-                Ok(response::events(name, &list))
-            })
-            .await
+            events::<O, T>(&app, request, name).await
         });
         let response = ResponseKind::Events(name, schema_of::<T>);
         Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
     }
 
-    /// As [`Route::events`], for a read that waits for events.
-    pub(crate) fn poll<O, T>(path: Text, name: Text, tag: Text, summary: Text) -> Self
+    /// As [`Route::events`], for a read that holds several pages of the log at once.
+    pub(crate) fn pages<O, T>(path: Text, name: Text, tag: Text, summary: Text) -> Self
     where
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            let list = call::<O>(&app, request, Reads::Query).await?;
-            outgoing::counted(response::events(name, &list))
+            let making = Making::begin().await?;
+            let mut response = events::<O, T>(&app, request, name).await?;
+            response.extensions_mut().insert(making);
+            Ok::<_, ApiError>(response)
         });
         Self { handler, ..Self::events::<O, T>(path, name, tag, summary) }
     }

@@ -16,7 +16,6 @@ use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
 use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::tasks::create::CreateTask;
-use agentcafe_http::outgoing::MAX_PAGES;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, stream};
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
@@ -140,7 +139,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
         Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
 
-        Route::pages::<ReplayRoom, _>(MAX_PAGES, "/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
+        Route::pages::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
         Route::read::<ReadMemory>("/v1/memory/local", "Looking back", "What an agent should remember of a room"),
         Route::read::<ReadScore>("/v1/collaboration/score", "Looking back", "How much the actors in a room have done together"),
         Route::read::<GetRoomSnapshot>("/v1/snapshots/room", "Looking back", "What was saved of a room"),
@@ -164,7 +163,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::delete::<RemoveSubscription>("/v1/subscriptions/{subscriptionId}", "Webhooks", "End a subscription"),
 
         Route::events::<ListEvents, _>("/v1/events", "events", "Events", "A page of the log"),
-        Route::poll::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
+        Route::events::<PollEvents, _>(POLL, "events", "Events", "The next events, as soon as there are any"),
         Route::events::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
         Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
         Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),

@@ -8,7 +8,8 @@ use agentcafe_domain::kernel::Sequence;
 use tokio::sync::watch;
 
 use crate::{
-    DamagedEvents, EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents, Watermark,
+    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents,
+    Watermark,
 };
 
 /// A read in progress.
@@ -84,7 +85,15 @@ impl Follower {
     /// [`ReadError::DamagedEvents`] when the next events are damaged: the cursor has moved past them, too. Any other
     /// [`ReadError`]: the cursor stays.
     pub async fn read(&mut self, limit: usize) -> Result<EventPage, ReadError> {
-        self.read_within(limit, MAX_PAGE_BYTES).await
+        self.read_page(limit, MAX_PAGE_BYTES, usize::MAX).await
+    }
+
+    /// As [`Follower::read`], but returns at most `max_held_bytes` of event JSON; later events of the page are only named.
+    ///
+    /// # Errors
+    /// As [`Follower::read`].
+    pub async fn read_held(&mut self, limit: usize, max_held_bytes: usize) -> Result<EventPage, ReadError> {
+        self.read_page(limit, MAX_PAGE_BYTES, max_held_bytes).await
     }
 
     /// As [`Follower::read`], with at most `max_bytes` of event JSON (or one event).
@@ -92,6 +101,15 @@ impl Follower {
     /// # Errors
     /// As [`Follower::read`].
     pub async fn read_within(&mut self, limit: usize, max_bytes: usize) -> Result<EventPage, ReadError> {
+        self.read_page(limit, max_bytes, usize::MAX).await
+    }
+
+    async fn read_page(
+        &mut self,
+        limit: usize,
+        max_bytes: usize,
+        max_held_bytes: usize,
+    ) -> Result<EventPage, ReadError> {
         loop {
             if let Some(damaged) = self.damaged.take_if(|damaged| damaged.after <= self.scanned_to) {
                 self.advance_to(damaged.to);
@@ -99,7 +117,7 @@ impl Follower {
             }
             let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
             let before = self.damaged.map(|damaged| damaged.after.next());
-            let query = EventQuery { max_bytes, before, ..after };
+            let query = EventQuery { max_bytes, max_held_bytes, before, ..after };
             let page = match self.log.recent_events().read(&query) {
                 Some(page) => Ok(page),
                 None => self.log.read_older(query).await,
@@ -107,7 +125,7 @@ impl Follower {
             match page {
                 Ok(page) => {
                     self.advance_to(page.scanned_to);
-                    if self.damaged.is_none() || !page.events.is_empty() {
+                    if self.damaged.is_none() || !page.is_empty() {
                         return Ok(page);
                     }
                 }
@@ -128,22 +146,28 @@ impl Follower {
     /// [`ReadError`] when the log cannot be read.
     pub async fn has_match_until(&self, until: Sequence) -> Result<bool, ReadError> {
         let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, 1);
-        match self.log.read_older(EventQuery { before: Some(until.next()), ..after }).await {
-            Ok(page) => Ok(page.events.first().is_some_and(|event| event.sequence <= until)),
-            Err(ReadError::DamagedEvents(_)) => Ok(true),
-            Err(error) => Err(error),
+        let mut query = EventQuery { before: Some(until.next()), ..after };
+        loop {
+            match self.log.read_older(query.clone()).await {
+                Ok(page) if page.events.is_empty() && page.cut == Some(Cut::Scan) => {
+                    query.after = page.scanned_to
+                }
+                Ok(page) => return Ok(page.events.first().is_some_and(|event| event.sequence <= until)),
+                Err(ReadError::DamagedEvents(_)) => return Ok(true),
+                Err(error) => return Err(error),
+            }
         }
     }
 
-    /// Waits for matching events and reads them: at most `limit`, at least one.
+    /// Waits for matching events and reads them, at least one, as [`Follower::read_held`] does.
     ///
     /// # Errors
     /// As [`Follower::read`].
-    pub async fn next(&mut self, limit: usize) -> Result<EventPage, ReadError> {
+    pub async fn next(&mut self, limit: usize, max_held_bytes: usize) -> Result<EventPage, ReadError> {
         loop {
             self.wait_for_more().await;
-            let page = self.read(limit).await?;
-            if !page.events.is_empty() {
+            let page = self.read_held(limit, max_held_bytes).await?;
+            if !page.is_empty() {
                 return Ok(page);
             }
         }

@@ -17,6 +17,7 @@ pub use log_position::{LastEventId, LogPosition, ReaderPosition, ResetReason};
 pub use log_stream::{Backlog, LogStream, StreamHub, StreamItem, StreamStart, Subscriber};
 pub use open_keys::{OpenKey, OpenKeys};
 pub use query::{
-    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, LoggedEvent, MAX_PAGE_BYTES, ReadError,
+    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, LaterEvent, LoggedEvent, MAX_PAGE_BYTES,
+    PageBuilder, ReadError,
 };
 pub use recent_events::{MAX_RECENT_BYTES, RecentEvents, Watermark};

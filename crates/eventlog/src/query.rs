@@ -1,6 +1,7 @@
 //! Queries to the event log, and the pages that answer them.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
 use agentcafe_domain::kernel::{
     ActorId, Code, DomainError, EventType, OperationError, RoomId, Sequence, StoredEvent, TenantId, Timestamp,
@@ -53,8 +54,10 @@ pub struct EventQuery {
     pub descending: bool,
     /// The most events that are returned.
     pub limit: usize,
-    /// The most event JSON that is returned, in bytes; the first event is returned whatever its size.
+    /// The most event JSON in the page, in bytes; the first event is part of it whatever its size.
     pub max_bytes: usize,
+    /// The most event JSON that is returned, in bytes. What is part of the page, but not returned, is named.
+    pub max_held_bytes: usize,
 }
 
 impl EventQuery {
@@ -69,7 +72,13 @@ impl EventQuery {
             descending: false,
             limit,
             max_bytes: MAX_PAGE_BYTES,
+            max_held_bytes: usize::MAX,
         }
+    }
+
+    /// The same query, which returns at most `max_held_bytes` of event JSON.
+    pub fn holding(self, max_held_bytes: usize) -> Self {
+        Self { max_held_bytes, ..self }
     }
 
     /// The newest events first.
@@ -95,11 +104,22 @@ impl From<&StoredEvent> for LoggedEvent {
     }
 }
 
+/// An event of a page that is read later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaterEvent {
+    /// Its position in the log.
+    pub sequence: Sequence,
+    /// The size of its JSON.
+    pub bytes: u32,
+}
+
 /// The answer to an [`EventQuery`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventPage {
     /// The matching events.
     pub events: Vec<LoggedEvent>,
+    /// Those that follow, and exceed the query's `max_held_bytes`.
+    pub later: Vec<LaterEvent>,
     /// Where to continue: after this event, or before it if the page is descending. Everything on the way here was
     /// examined, matching or not.
     pub scanned_to: Sequence,
@@ -110,7 +130,71 @@ pub struct EventPage {
 impl EventPage {
     /// A page without events, whose range was examined to its end.
     pub fn empty(scanned_to: Sequence) -> Self {
-        Self { events: Vec::new(), scanned_to, cut: None }
+        Self { events: Vec::new(), later: Vec::new(), scanned_to, cut: None }
+    }
+
+    /// The number of its events.
+    pub fn len(&self) -> usize {
+        self.events.len() + self.later.len()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.later.is_empty()
+    }
+
+    /// The last of its events.
+    pub fn last(&self) -> Option<Sequence> {
+        let held = || self.events.last().map(|event| event.sequence);
+        self.later.last().map(|event| event.sequence).or_else(held)
+    }
+
+    /// The size of its events' JSON.
+    pub fn bytes(&self) -> usize {
+        let held: usize = self.events.iter().map(|event| event.json.len()).sum();
+        held + self.later.iter().map(|event| event.bytes as usize).sum::<usize>()
+    }
+}
+
+/// Collects the matching events of a page, in order, until it is full.
+pub struct PageBuilder<'q> {
+    query: &'q EventQuery,
+    bytes: usize,
+    /// The page as far as it was read.
+    pub page: EventPage,
+}
+
+impl<'q> PageBuilder<'q> {
+    /// An empty page, from the query's cursor.
+    pub fn new(query: &'q EventQuery) -> Self {
+        Self { query, bytes: 0, page: EventPage::empty(query.after) }
+    }
+
+    /// Whether the page has as many events as it may.
+    pub fn has_all_events(&self) -> bool {
+        self.page.len() >= self.query.limit
+    }
+
+    /// Adds the next event, whose JSON has so many bytes, and moves the cursor to it. `read` returns it. Breaks, with a
+    /// [`Cut`], if the page is full without it.
+    pub fn add(
+        &mut self,
+        sequence: Sequence,
+        bytes: usize,
+        read: impl FnOnce() -> LoggedEvent,
+    ) -> ControlFlow<()> {
+        let total = self.bytes.saturating_add(bytes);
+        if self.has_all_events() || total > self.query.max_bytes && !self.page.is_empty() {
+            self.page.cut = Some(Cut::Size);
+            return ControlFlow::Break(());
+        }
+        if total <= self.query.max_held_bytes && self.page.later.is_empty() {
+            self.page.events.push(read());
+        } else {
+            self.page.later.push(LaterEvent { sequence, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) });
+        }
+        (self.bytes, self.page.scanned_to) = (total, sequence);
+        ControlFlow::Continue(())
     }
 }
 

@@ -10,7 +10,7 @@ use agentcafe_domain::kernel::{RoomId, Sequence, StoredEvent, TenantId, Timestam
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use crate::query::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent};
+use crate::query::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent, PageBuilder};
 
 /// The most event JSON in the buffer, in bytes.
 pub const MAX_RECENT_BYTES: usize = 8 << 20;
@@ -169,9 +169,27 @@ impl RecentEvents {
         rooms.channels.entry((tenant.clone(), room.clone())).or_insert_with(open).subscribe()
     }
 
+    /// The events with these sequences, in this order, if all of them are in the buffer; after the first, only as many as
+    /// `max_bytes` of JSON hold.
+    pub fn at(&self, sequences: &[Sequence], max_bytes: usize) -> Option<Vec<LoggedEvent>> {
+        let ring = self.ring.read();
+        let mut bytes = 0;
+        let mut found = Vec::with_capacity(sequences.len());
+        for sequence in sequences {
+            let at = ring.events.binary_search_by_key(sequence, |event| event.sequence).ok()?;
+            let event = LoggedEvent::from(ring.events[at].as_ref());
+            bytes += event.json.len();
+            if bytes > max_bytes && !found.is_empty() {
+                break;
+            }
+            found.push(event);
+        }
+        Some(found)
+    }
+
     /// The page for a query that reads forward from a cursor, if everything after the cursor is in the buffer.
     pub fn read(&self, query: &EventQuery) -> Option<EventPage> {
-        let EventQuery { filter, after, limit, max_bytes, .. } = query;
+        let EventQuery { filter, after, .. } = query;
         let reads_forward =
             !query.descending && query.before.is_none() && query.from.is_none() && query.to.is_none();
         let ring = self.ring.read();
@@ -179,27 +197,21 @@ impl RecentEvents {
             return None;
         }
         let start = ring.events.partition_point(|event| event.sequence <= *after);
-        let mut page = EventPage::empty(*after);
-        let mut bytes = 0;
+        let mut builder = PageBuilder::new(query);
         for (examined, event) in ring.events.iter().skip(start).enumerate() {
-            if examined == MAX_SCANNED {
-                page.cut = Some(Cut::Scan);
+            if examined == MAX_SCANNED || builder.has_all_events() {
+                builder.page.cut = Some(if builder.has_all_events() { Cut::Size } else { Cut::Scan });
                 break;
             }
-            if page.events.len() == *limit {
-                page.cut = Some(Cut::Size);
+            if !filter.matches(event) {
+                builder.page.scanned_to = event.sequence;
+                continue;
+            }
+            let read = || LoggedEvent::from(event.as_ref());
+            if builder.add(event.sequence, event.json.len(), read).is_break() {
                 break;
             }
-            if filter.matches(event) {
-                bytes += event.json.len();
-                if bytes > *max_bytes && !page.events.is_empty() {
-                    page.cut = Some(Cut::Size);
-                    break;
-                }
-                page.events.push(LoggedEvent::from(event.as_ref()));
-            }
-            page.scanned_to = event.sequence;
         }
-        Some(page)
+        Some(builder.page)
     }
 }

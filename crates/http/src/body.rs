@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use crate::connection::ConnectionState;
-use crate::outgoing::Share;
+use crate::outgoing::ResponseShare;
 use crate::serve::MAX_BUFFER_BYTES;
 
 /// How much of a response hyper may hold after its body has ended: a full buffer, and one more part.
@@ -64,11 +64,15 @@ pub(crate) struct ResponseBody {
     /// What is left of a chunk.
     rest: Bytes,
     connection: Arc<ConnectionState>,
-    _share: Option<Share>,
+    _share: Option<ResponseShare>,
 }
 
 impl ResponseBody {
-    pub(crate) const fn new(body: Body, connection: Arc<ConnectionState>, share: Option<Share>) -> Self {
+    pub(crate) const fn new(
+        body: Body,
+        connection: Arc<ConnectionState>,
+        share: Option<ResponseShare>,
+    ) -> Self {
         Self { body, rest: Bytes::new(), connection, _share: share }
     }
 }

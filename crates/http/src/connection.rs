@@ -21,7 +21,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a client may take to send the head of a request, from its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take no bytes of what is sent to it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long and how much a client may go on sending a body that was refused.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_LINGER_BYTES: usize = 64 << 20;

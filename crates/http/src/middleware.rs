@@ -18,6 +18,7 @@ use crate::cross_origin::CheckOrigin;
 use crate::error::{self, ApiError};
 use crate::metrics::HttpMetrics;
 use crate::observe::Observe;
+use crate::outgoing::LimitBytes;
 use crate::rate_limit::{LimitRate, RateLimiter};
 
 /// Who may call a route.
@@ -81,7 +82,7 @@ impl Middleware {
     pub fn wrap<S: Clone + Send + Sync + 'static>(self, router: Router<S>) -> Router<S> {
         let shared = Arc::new(self);
         let failures = Arc::new(RateLimiter::new(MAX_FAILURES_PER_MIN, None));
-        let [observing, checking, authenticating, limiting] = [(); 4].map(|()| Arc::clone(&shared));
+        let [observing, checking, authenticating, limiting, sending] = [(); 5].map(|()| Arc::clone(&shared));
         router.fallback(unsupported_action).method_not_allowed_fallback(unsupported_action).layer(
             ServiceBuilder::new()
                 .layer(layer_fn(CompressLarge::new))
@@ -93,6 +94,7 @@ impl Middleware {
                     failures: Arc::clone(&failures),
                 }))
                 .layer(layer_fn(move |inner| LimitRate { inner, middleware: Arc::clone(&limiting) }))
+                .layer(layer_fn(move |inner| LimitBytes { inner, middleware: Arc::clone(&sending) }))
                 .map_future(error::catch_panic),
         )
     }

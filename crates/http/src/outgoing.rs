@@ -1,78 +1,104 @@
-//! The budget of a process for the bytes of large responses that are being sent: clients that read slowly cannot fill its memory.
+//! Limits the bytes of large responses: those that are made, and those that are being sent.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::HttpBody;
-use axum::response::Response;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use tower::Service;
 
+use crate::budget::{Budget, Share};
+use crate::chunks::InChunks;
+use crate::client::Client;
 use crate::error::ApiError;
+use crate::middleware::Middleware;
 
-const BUDGET_KIB: u32 = 12 << 10;
-static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB as usize);
+/// For responses that are sent as a whole.
+static BUDGET: Budget = Budget::new(16 << 10, 8 << 10);
 /// Smaller responses are not counted: they fit into the buffers of a connection.
 const MIN_COUNTED_BYTES: u64 = 64 << 10;
-/// How many pages of the log are held at the same time to make responses.
-static PAGES: Semaphore = Semaphore::const_new(MAX_PAGES as usize);
-/// The most pages of which a response is made.
-pub const MAX_PAGES: u32 = 2;
-/// How long a request waits for its share, and to make its page.
+/// Held while a response of several pages of the log is made: one at a time.
+static MAKING: Semaphore = Semaphore::const_new(1);
+/// How long a request waits until it may make its pages.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// The share that a response has of the budget, until it was sent; an extension of the response.
+/// The share of a response, until it was sent; an extension of the response.
 #[derive(Clone)]
-pub(crate) struct Share(
-    #[expect(dead_code, reason = "held until it is dropped")] Arc<SemaphorePermit<'static>>,
-);
+pub(crate) struct ResponseShare(#[expect(dead_code, reason = "held until it is dropped")] Arc<Share>);
 
-/// The KiB that a response takes of the budget; none for a small one.
-fn counted_kib(response: &Response) -> Option<u32> {
-    let bytes = response.body().size_hint().exact().filter(|bytes| *bytes >= MIN_COUNTED_BYTES)?;
-    Some(u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(BUDGET_KIB).min(BUDGET_KIB))
-}
+/// The permit to make a response of several pages of the log, whose size is not known before; an extension of the response until
+/// it has its share of the budget.
+#[derive(Clone)]
+pub struct Making(#[expect(dead_code, reason = "held until it is dropped")] Arc<SemaphorePermit<'static>>);
 
-fn with_share(mut response: Response, permit: SemaphorePermit<'static>) -> Response {
-    response.extensions_mut().insert(Share(Arc::new(permit)));
-    response
-}
-
-/// Gives a response its share of the budget.
-///
-/// # Errors
-/// `ERR_UNAVAILABLE`: the budget is spent.
-pub fn counted(response: Response) -> Result<Response, ApiError> {
-    let Some(kib) = counted_kib(&response) else { return Ok(response) };
-    Ok(with_share(response, BUDGET.try_acquire_many(kib).map_err(|_| spent())?))
-}
-
-/// Makes a response of so many pages of the log, whose size is not known before. If the budget is spent, it is discarded, and
-/// made again once there is a share for it.
-///
-/// # Errors
-/// Those of `make`; and `ERR_UNAVAILABLE` if the budget stays spent.
-pub async fn counted_pages<F>(pages: u32, make: impl Fn() -> F) -> Result<Response, ApiError>
-where
-    F: Future<Output = Result<Response, ApiError>>,
-{
-    let make = async || {
-        let _making = timeout(MAX_WAIT, PAGES.acquire_many(pages)).await.map_err(|_| spent())?;
-        make().await
-    };
-    let response = make().await?;
-    let Some(kib) = counted_kib(&response) else { return Ok(response) };
-    if let Ok(permit) = BUDGET.try_acquire_many(kib) {
-        return Ok(with_share(response, permit));
+impl Making {
+    /// Waits for it, at most 5 s.
+    ///
+    /// # Errors
+    /// `ERR_UNAVAILABLE`: others are making theirs.
+    pub async fn begin() -> Result<Self, ApiError> {
+        match timeout(MAX_WAIT, MAKING.acquire()).await {
+            Ok(Ok(permit)) => Ok(Self(Arc::new(permit))),
+            Ok(Err(_)) | Err(_) => Err(spent()),
+        }
     }
-    drop(response);
-    let permit = timeout(MAX_WAIT, BUDGET.acquire_many(kib)).await.map_err(|_| spent())?;
-    let permit = permit.map_err(|_| spent())?;
-    Ok(with_share(make().await?, permit))
 }
 
 fn spent() -> ApiError {
     ApiError::unavailable(
         "too many large responses are being sent; try again later, or ask for smaller pages",
     )
+}
+
+/// Gives large responses of reads their share of the budget, or refuses them. What is sent [in chunks](crate::chunks) has a
+/// budget of its own.
+#[derive(Clone)]
+pub(crate) struct LimitBytes<S> {
+    pub(crate) inner: S,
+    pub(crate) middleware: Arc<Middleware>,
+}
+
+impl<S> Service<Request> for LimitBytes<S>
+where
+    S: Service<Request, Response = Response, Future: Send + 'static>,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return self.inner.call(request).boxed();
+        }
+        let client = self.middleware.client(&request);
+        request.extensions_mut().insert(client.clone());
+        let response = self.inner.call(request);
+        async move { Ok(counted(response.await?, client)) }.boxed()
+    }
+}
+
+fn counted(mut response: Response, client: Client) -> Response {
+    let _made = response.extensions_mut().remove::<Making>();
+    let size = response.body().size_hint().exact().filter(|bytes| *bytes >= MIN_COUNTED_BYTES);
+    let Some(bytes) = size.filter(|_| response.extensions().get::<InChunks>().is_none()) else {
+        return response;
+    };
+    match BUDGET.take(&client, bytes) {
+        Some(share) => {
+            response.extensions_mut().insert(ResponseShare(Arc::new(share)));
+            response
+        }
+        None => spent().into_response(),
+    }
 }

@@ -1,14 +1,12 @@
 //! The request rate limit: a fixed window per API key or address, method and route; of one node, or shared by nodes through Redis.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, DomainError, OperationError, Timestamp};
-use agentcafe_domain::keys::Principal;
 use agentcafe_redis::rate_limit::{self, RateLimitKey, RateLimitUsage};
 use agentcafe_redis::{Keys, RedisConnection};
 use axum::extract::Request;
@@ -20,7 +18,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tower::Service;
 
-use crate::client_address::client_address;
+use crate::client::Client;
 use crate::error::ApiError;
 use crate::metrics::method_name;
 use crate::middleware::{Middleware, RouteTraits};
@@ -37,29 +35,10 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Whose requests are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum RateLimitedClient {
-    /// Those of a network address.
-    Address(IpAddr),
-    /// Those with an API key.
-    Key(Arc<str>),
-}
-
-impl fmt::Display for RateLimitedClient {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(address) => address.fmt(out),
-            // No address begins so.
-            Self::Key(key_id) => write!(out, "key-{key_id}"),
-        }
-    }
-}
-
 /// Which window a request counts against.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct WindowKey {
-    client: RateLimitedClient,
+    client: Client,
     method: &'static str,
     route: &'static str,
 }
@@ -123,8 +102,8 @@ where
         async move {
             let (method, now) = (method_name(request.method()), middleware.clock.now());
             let limiter = match &client {
-                RateLimitedClient::Address(_) => &middleware.limiter,
-                RateLimitedClient::Key(_) => &middleware.key_limiter,
+                Client::Address(_) => &middleware.limiter,
+                Client::Key(_) => &middleware.key_limiter,
             };
             let status = limiter.count(client, method, route.template, now).await;
             let mut response = match status.is_allowed {
@@ -140,18 +119,13 @@ where
 
 impl Middleware {
     /// Whom a request counts for; none if it is not counted. What an API key keeps open is limited by how much is open at once.
-    fn limited_client(&self, request: &Request, route: RouteTraits) -> Option<RateLimitedClient> {
-        let principal = request.extensions().get::<Principal>();
-        match principal.and_then(Principal::binding) {
-            Some(binding) => {
-                let is_counted = route.is_limited && !route.stays_open && self.key_limiter.limit > 0;
-                is_counted.then(|| RateLimitedClient::Key(Arc::clone(&binding.key_id)))
-            }
-            None => {
-                let address = || RateLimitedClient::Address(client_address(request, &self.trusted_proxies));
-                (route.is_limited && self.limiter.limit > 0).then(address)
-            }
-        }
+    fn limited_client(&self, request: &Request, route: RouteTraits) -> Option<Client> {
+        let client = self.client(request);
+        let is_counted = match client {
+            Client::Key(_) => !route.stays_open && self.key_limiter.limit > 0,
+            Client::Address(_) => self.limiter.limit > 0,
+        };
+        (route.is_limited && is_counted).then_some(client)
     }
 }
 
@@ -214,7 +188,7 @@ impl RateLimiter {
     /// Counts a request.
     async fn count(
         &self,
-        client: RateLimitedClient,
+        client: Client,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
@@ -239,7 +213,7 @@ impl RateLimiter {
 
     fn count_locally(
         &self,
-        client: RateLimitedClient,
+        client: Client,
         method: &'static str,
         route: &'static str,
         now: Timestamp,
@@ -253,7 +227,7 @@ impl RateLimiter {
 
     /// Counts a request that failed, by its client only. Responds with its error, and past the limit with that of the limit.
     pub(crate) fn count_failure(&self, client: IpAddr, now: Timestamp, error: DomainError) -> Response {
-        let status = self.count_locally(RateLimitedClient::Address(client), "", "", now);
+        let status = self.count_locally(Client::Address(client), "", "", now);
         let error = if status.is_allowed { error.into() } else { status.refusal() };
         let mut response = error.into_response();
         status.add_headers(response.headers_mut());
@@ -295,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    const NOVA: RateLimitedClient = RateLimitedClient::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    const NOVA: Client = Client::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millis(ms)
@@ -305,12 +279,8 @@ mod tests {
     fn rate_limit_windows_are_bounded_and_refuse_no_new_client() {
         let limiter = RateLimiter::new(1, None);
         for number in 0..2 * MAX_WINDOWS as u32 {
-            let status = limiter.count_locally(
-                RateLimitedClient::Address(Ipv4Addr::from(number).into()),
-                "GET",
-                "/a",
-                at(0),
-            );
+            let status =
+                limiter.count_locally(Client::Address(Ipv4Addr::from(number).into()), "GET", "/a", at(0));
             assert!(status.is_allowed, "client {number}");
         }
         assert!(limiter.windows.lock().open.len() <= MAX_WINDOWS);

@@ -26,7 +26,7 @@ use crate::admission::Admission;
 use crate::body::{RequestBody, ResponseBody};
 use crate::connection::{ClientConnection, ConnectionState, Permits};
 use crate::error::unavailable_instead;
-use crate::outgoing::Share;
+use crate::outgoing::ResponseShare;
 use crate::sse;
 use crate::websocket::ServerConnection;
 
@@ -155,7 +155,7 @@ fn answer(
                 }
             }
         }
-        let share = response.extensions_mut().remove::<Share>();
+        let share = response.extensions_mut().remove::<ResponseShare>();
         Ok(response.map(|body| ResponseBody::new(body, state, share)))
     }
 }

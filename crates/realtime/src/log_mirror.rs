@@ -7,8 +7,8 @@ use agentcafe_client::ReceivedEvent;
 use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    Cut, EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageFuture, ReadError,
-    RecentEvents,
+    EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageBuilder, PageFuture,
+    ReadError, RecentEvents,
 };
 use bytes::Bytes;
 use serde::Deserialize;
@@ -77,16 +77,13 @@ pub(crate) fn page(
     matching: impl Iterator<Item = LoggedEvent>,
     scanned_to: Sequence,
 ) -> EventPage {
-    let (mut events, mut bytes) = (Vec::new(), 0);
+    let mut builder = PageBuilder::new(query);
     for event in matching {
-        bytes += event.json.len();
-        if events.len() == query.limit || (bytes > query.max_bytes && !events.is_empty()) {
-            let scanned_to = events.last().map_or(query.after, |event: &LoggedEvent| event.sequence);
-            return EventPage { events, scanned_to, cut: Some(Cut::Size) };
+        if builder.add(event.sequence, event.json.len(), || event).is_break() {
+            return builder.page;
         }
-        events.push(event);
     }
-    EventPage { events, scanned_to: scanned_to.max(query.after), cut: None }
+    EventPage { scanned_to: scanned_to.max(query.after), ..builder.page }
 }
 
 impl LogMirror {

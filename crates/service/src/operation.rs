@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::keys::Scope;
 use agentcafe_engine::Executed;
 use agentcafe_eventlog::LastEventId;
-use agentcafe_store::LoggedEvent;
+use agentcafe_store::{LaterEvent, LoggedEvent};
 
 use crate::caller::Caller;
 use crate::service::Service;
@@ -237,10 +237,15 @@ macro_rules! mutation {
 }
 pub(crate) use mutation;
 
+/// The most event JSON that a list holds, in bytes: a page of the default length fits. What follows is read later.
+pub(crate) const MAX_HELD_BYTES: usize = 64 << 10;
+
 /// Events, as the log keeps them, and the other members of the answer.
 pub struct EventList<T> {
     /// The events, in the order of the list.
     pub events: Vec<LoggedEvent>,
+    /// Those that follow, and are read while the answer is sent.
+    pub later: Vec<LaterEvent>,
     /// The other members.
     pub rest: T,
 }

@@ -5,6 +5,7 @@ use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::tasks::handoff::HandoffPosition;
 use agentcafe_domain::tasks::{Task, TaskState, WriteTaskResponse};
+use agentcafe_eventlog::MAX_PAGE_BYTES;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -109,8 +110,9 @@ impl Operation for ListHandoffs {
         let query = HandoffPosition::after(task_id, self.cursor, self.limit);
         let positions: Vec<HandoffPosition> = call.service.find(query).await?;
         let sequences = positions.iter().map(|position| position.sequence).collect();
-        let events = call.service.store().events_at(sequences).await?;
+        let events = call.service.store().events_at(sequences, MAX_PAGE_BYTES).await?;
         let next_cursor = events.last().map_or(self.cursor, |event| event.sequence);
-        Ok(EventList { rest: HandoffsEnd { task_id, count: events.len(), next_cursor }, events })
+        let rest = HandoffsEnd { task_id, count: events.len(), next_cursor };
+        Ok(EventList { events, later: Vec::new(), rest })
     }
 }

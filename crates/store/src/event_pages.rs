@@ -2,11 +2,11 @@
 //! after so many events that do not match.
 
 use agentcafe_domain::kernel::Sequence;
-use agentcafe_eventlog::{Cut, EventPage, EventQuery, LoggedEvent};
+use agentcafe_eventlog::{Cut, EventPage, EventQuery, PageBuilder};
 
 use crate::event_damage;
-use crate::reads::{Fitting, ReadConnection, ReadRequest, first_sequence};
-use crate::rows::{Parameter, Row, logged_event};
+use crate::reads::{ReadConnection, ReadRequest, first_sequence};
+use crate::rows::{EventRow, Parameter, Row};
 use crate::sql::{conditions, event_columns, index_columns, number};
 use crate::storage_error::StorageError;
 
@@ -16,12 +16,14 @@ const FIRST_SLICE: u64 = 1_000;
 const MAX_SLICE: u64 = 16_000;
 /// How many events a page examines, at most a slice more.
 const MAX_EXAMINED: u64 = 100_000;
+/// A page with less room than this ends with its slice: the next one returns its first event whatever its size.
+const MIN_SLICE_BYTES: usize = 64 << 10;
 
 /// A page while it is read.
 pub(crate) struct Scan {
     /// What is still to be read.
     rest: EventQuery,
-    events: Fitting<LoggedEvent>,
+    page: EventPage,
     slice: u64,
     examined: u64,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Scan {
 impl Scan {
     /// A page of which nothing was read yet.
     pub(crate) fn new(query: EventQuery) -> Self {
-        Self { events: Fitting::new(query.max_bytes), rest: query, slice: FIRST_SLICE, examined: 0 }
+        Self { page: EventPage::empty(query.after), rest: query, slice: FIRST_SLICE, examined: 0 }
     }
 
     /// What is still to be read.
@@ -54,25 +56,26 @@ impl Scan {
 
     /// Adds what was read next. Returns the whole page, if it ends here.
     pub(crate) fn add(&mut self, read: EventPage) -> Option<EventPage> {
-        let mut end = (read.scanned_to, read.cut);
-        for event in read.events {
-            let last = self.events.taken.last().map(|event| event.sequence);
-            if self.events.add(event.json.len(), event).is_break() {
-                end = (last.unwrap_or(read.scanned_to), Some(Cut::Size));
-                break;
-            }
-            self.rest.limit = self.rest.limit.saturating_sub(1);
+        let (rest, page, bytes) = (&mut self.rest, &mut self.page, read.bytes());
+        rest.limit = rest.limit.saturating_sub(read.len());
+        rest.max_bytes = rest.max_bytes.saturating_sub(bytes);
+        rest.max_held_bytes =
+            if read.later.is_empty() { rest.max_held_bytes.saturating_sub(bytes) } else { 0 };
+        page.events.extend(read.events);
+        page.later.extend(read.later);
+        (page.scanned_to, page.cut) = (read.scanned_to, read.cut);
+        if !page.is_empty() && rest.max_bytes < MIN_SLICE_BYTES {
+            page.cut = page.cut.map(|_| Cut::Size);
         }
-        let (scanned_to, cut) = end;
-        if cut == Some(Cut::Scan) && self.examined < MAX_EXAMINED {
-            if self.rest.descending {
-                (self.rest.before, self.rest.to) = (Some(scanned_to), None);
+        if page.cut == Some(Cut::Scan) && self.examined < MAX_EXAMINED {
+            if rest.descending {
+                (rest.before, rest.to) = (Some(page.scanned_to), None);
             } else {
-                (self.rest.after, self.rest.from) = (scanned_to, None);
+                (rest.after, rest.from) = (page.scanned_to, None);
             }
             return None;
         }
-        Some(EventPage { events: std::mem::take(&mut self.events.taken), scanned_to, cut })
+        Some(std::mem::replace(page, EventPage::empty(read.scanned_to)))
     }
 }
 
@@ -103,16 +106,16 @@ impl ReadRequest for EventSlice {
             Some(end) => last = end,
             None => {}
         }
-        let (events, is_full) = select_events(connection, query, after, last).await?;
-        let scanned_to = match events.last() {
-            Some(event) if is_full => event.sequence,
-            None if is_full && query.descending => last.next(),
-            None if is_full => after,
+        let mut page = select_events(connection, query, after, last).await?;
+        page.scanned_to = match page.last() {
+            Some(read) if page.cut.is_some() => read,
+            None if page.cut.is_some() && query.descending => last.next(),
+            None if page.cut.is_some() => after,
             _ if query.descending => after.next(),
             _ => last.max(after),
         };
-        let cut = if is_full { Some(Cut::Size) } else { slice_end.map(|_| Cut::Scan) };
-        Ok(EventPage { events, scanned_to, cut })
+        page.cut = page.cut.or(slice_end.map(|_| Cut::Scan));
+        Ok(page)
     }
 }
 
@@ -155,13 +158,13 @@ impl EventSlice {
     }
 }
 
-/// The matching events, and whether a limit may have left out more.
+/// The page of the matching events, without where it ends if it is not full.
 async fn select_events<C: ReadConnection>(
     connection: &C,
     query: &EventQuery,
     after: Sequence,
     last: Sequence,
-) -> Result<(Vec<LoggedEvent>, bool), StorageError> {
+) -> Result<EventPage, StorageError> {
     let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
     let mut sql = "SELECT sequence, type, json, checksum FROM events WHERE sequence >= $1 AND sequence <= $2"
         .to_owned();
@@ -183,19 +186,19 @@ async fn select_events<C: ReadConnection>(
     parameters.push(Parameter::Integer(whole(query.limit)));
     sql.push_str(&format!(" ORDER BY sequence {order} LIMIT ${}", parameters.len()));
     C::limit_bytes(&mut sql, &mut parameters, order, whole(query.max_bytes));
-    let mut events = Fitting::new(query.max_bytes);
+    let mut builder = PageBuilder::new(query);
     let take = |row: &dyn Row| -> Result<_, StorageError> {
-        let event = logged_event(row)?;
-        Ok(events.add(event.json.len(), event))
+        let event = EventRow::read(row)?;
+        Ok(builder.add(event.sequence, event.json.len(), || event.to_event()))
     };
     match connection.read(&sql, &parameters, take).await {
         // The database cannot read on, and does not say which rows it cannot read.
         Err(error) if error.is_damage() && !matches!(error, StorageError::DamagedEvents(_)) => {
             tracing::error!(%error, "the log is damaged");
-            let (after, last) = match events.taken.last() {
+            let (after, last) = match builder.page.last() {
                 None => (after, last),
-                Some(event) if query.descending => (after, Sequence(event.sequence.0.saturating_sub(1))),
-                Some(event) => (event.sequence, last),
+                Some(read) if query.descending => (after, Sequence(read.0.saturating_sub(1))),
+                Some(read) => (read, last),
             };
             // Otherwise it has only looked ahead.
             if after < last {
@@ -205,6 +208,8 @@ async fn select_events<C: ReadConnection>(
         }
         read => read?,
     }
-    let is_full = events.taken.len() == query.limit;
-    Ok((events.taken, events.is_cut || is_full))
+    if builder.has_all_events() {
+        builder.page.cut = Some(Cut::Size);
+    }
+    Ok(builder.page)
 }

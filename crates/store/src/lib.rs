@@ -26,7 +26,7 @@ mod table_changes;
 pub mod verify;
 mod writer;
 
-pub use agentcafe_eventlog::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent, ReadError};
+pub use agentcafe_eventlog::{Cut, EventFilter, EventPage, EventQuery, LaterEvent, LoggedEvent, ReadError};
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};
 pub use epoch::begin_epoch;

@@ -134,13 +134,31 @@ pub(crate) const ATTEMPTS: RowFormat<TraceNote, 13> = RowFormat {
 /// # Errors
 /// [`StorageError::DamagedEvents`] if that is not what was written.
 pub(crate) fn logged_event(row: &dyn Row) -> Result<LoggedEvent, StorageError> {
-    let sequence = sequence(row.integer(0)?);
-    let read = || {
-        let (kind, json) = (row.text(1)?, row.bytes(2)?);
-        check_checksum(row.cell(3)?, sequence, kind, json)?;
-        Ok(LoggedEvent { sequence, kind: event_type(kind)?, json: Bytes::copy_from_slice(json) })
-    };
-    read().map_err(|_: StorageError| StorageError::DamagedEvents(DamagedEvents::one(sequence)))
+    EventRow::read(row).map(|event| event.to_event())
+}
+
+/// An intact event in a row of the log.
+pub(crate) struct EventRow<'r> {
+    pub(crate) sequence: Sequence,
+    kind: EventType,
+    pub(crate) json: &'r [u8],
+}
+
+impl<'r> EventRow<'r> {
+    /// Reads the columns sequence, type, json and checksum.
+    pub(crate) fn read(row: &'r dyn Row) -> Result<Self, StorageError> {
+        let sequence = sequence(row.integer(0)?);
+        let read = || {
+            let (kind, json) = (row.text(1)?, row.bytes(2)?);
+            check_checksum(row.cell(3)?, sequence, kind, json)?;
+            Ok(Self { sequence, kind: event_type(kind)?, json })
+        };
+        read().map_err(|_: StorageError| StorageError::DamagedEvents(DamagedEvents::one(sequence)))
+    }
+
+    pub(crate) fn to_event(&self) -> LoggedEvent {
+        LoggedEvent { sequence: self.sequence, kind: self.kind, json: Bytes::copy_from_slice(self.json) }
+    }
 }
 
 /// Compares a row of the log with its stored checksum. Rows of earlier versions have none.

@@ -321,9 +321,16 @@ impl Store {
         self.view.reader.read(request).await
     }
 
-    /// The events with these sequences, in this order: all of them, or as many as a page holds.
-    pub async fn events_at(&self, sequences: Vec<Sequence>) -> Result<Vec<LoggedEvent>, ReadError> {
-        self.view.reader.read(EventsAt { sequences, max_bytes: MAX_PAGE_BYTES }).await
+    /// The events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.
+    pub async fn events_at(
+        &self,
+        sequences: Vec<Sequence>,
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, ReadError> {
+        match self.view.recent_events.at(&sequences, max_bytes) {
+            Some(events) => Ok(events),
+            None => self.view.reader.read(EventsAt { sequences, max_bytes }).await,
+        }
     }
 
     /// The record with this key.

@@ -42,7 +42,9 @@ async fn log_in_json_has_a_span_for_each_request_and_commit_batch() {
     let has_events = |line: &&Value| line["events"].as_u64().is_some_and(|events| events > 0);
     let batch = lines.iter().find(has_events).expect("the batch is logged");
     assert_eq!((&batch["span"]["name"], &batch["message"]), (&json!("commit_batch"), &json!("committed")));
-    assert_eq!((&batch["span"]["commands"], batch["head"].is_u64()), (&json!(1), true), "{batch}");
+    // Commands of the server itself may share the batch.
+    let has_commands = batch["span"]["commands"].as_u64().is_some_and(|commands| commands > 0);
+    assert!(has_commands && batch["head"].is_u64(), "{batch}");
 }
 
 /// Text is the default; at its default level, the log has no line for a request that succeeded.

@@ -248,12 +248,16 @@ async fn realtime_clients_that_never_read_cost_bounded_memory() {
     post_large_says(&api).await;
     let first = head_of_log(&api.client()).await;
     wait_until_caught_up(&realtime, &api.client()).await;
+    let address = realtime.address();
+    let follow = async move |cursor: u64| {
+        let mut connection = RawConnection::open(address).await;
+        let head = format!("GET /v1/stream?cursor={cursor} HTTP/1.0\r\nhost: localhost\r\n\r\n");
+        connection.send(head.as_bytes()).await;
+        connection
+    };
     let mut stalled = Vec::new();
     for _ in 0..20 {
-        let mut connection = RawConnection::open(realtime.address()).await;
-        let head = format!("GET /v1/stream?cursor={first} HTTP/1.0\r\nhost: localhost\r\n\r\n");
-        connection.send(head.as_bytes()).await;
-        stalled.push(connection);
+        stalled.push(follow(first).await);
     }
     let before = realtime.rss_kib();
     let posting = async {
@@ -270,8 +274,16 @@ async fn realtime_clients_that_never_read_cost_bounded_memory() {
         .map(|mut reader| {
             let log = Arc::clone(&log);
             async move {
+                let mut cursor = first;
                 for event in log.iter() {
-                    let (_, data) = reader.event().await.expect("the stream continues");
+                    let (sequence, data) = loop {
+                        match reader.event().await {
+                            Some(event) => break event,
+                            // It was disconnected, because it took nothing for too long.
+                            None => reader = follow(cursor).await,
+                        }
+                    };
+                    cursor = sequence;
                     assert!(
                         *event == serde_json::from_slice::<Value>(&data).unwrap(),
                         "not the events of the log"

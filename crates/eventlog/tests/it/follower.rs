@@ -54,7 +54,7 @@ async fn follower_with_a_cursor_beyond_the_head_waits_there() {
     assert!(!follower.has_more());
     assert_eq!(follower.scanned_to(), beyond);
     log.append_many(6, 10);
-    let page = timeout(WAKE_DEADLINE, follower.next(1)).await.unwrap().unwrap();
+    let page = timeout(WAKE_DEADLINE, follower.next(1, usize::MAX)).await.unwrap().unwrap();
     assert_eq!(page.events[0].sequence, beyond.next());
 }
 

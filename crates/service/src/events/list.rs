@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{filter, sequence_of};
-use crate::operation::{Call, EventList, Operation, parameters};
+use crate::operation::{Call, EventList, MAX_HELD_BYTES, Operation, parameters};
 use crate::read_access;
 
 const MENTIONED_ACTOR_ID: Field = Field::new("mentionedActorId", "Only mentions of this actor.", "Kai");
@@ -57,10 +57,10 @@ pub struct PageEnd {
 
 impl PageEnd {
     fn list(call: &Call<'_>, page: EventPage, next_cursor: Sequence) -> EventList<Self> {
-        let EventPage { events, cut, .. } = page;
-        let scan_limit_reached = cut == Some(Cut::Scan);
+        let scan_limit_reached = page.cut == Some(Cut::Scan);
         let log = call.service.store().log_position();
-        EventList { rest: Self { count: events.len(), next_cursor, scan_limit_reached, log }, events }
+        let rest = Self { count: page.len(), next_cursor, scan_limit_reached, log };
+        EventList { events: page.events, later: page.later, rest }
     }
 }
 
@@ -68,7 +68,7 @@ impl PageEnd {
 fn next_cursor(page: &EventPage, given: Sequence) -> Sequence {
     match page.cut {
         Some(Cut::Scan) => page.scanned_to,
-        _ => page.events.last().map_or(given, |event| event.sequence),
+        _ => page.last().unwrap_or(given),
     }
 }
 
@@ -96,7 +96,7 @@ impl Operation for ListEvents {
             Some(cursor) => cursor,
             None => sequence_of(call.service, self.after_event_id).await?,
         };
-        let query = EventQuery::after(filter, after, self.limit);
+        let query = EventQuery::after(filter, after, self.limit).holding(MAX_HELD_BYTES);
         let page = call.service.store().events(query).await?;
         let next_cursor = next_cursor(&page, after);
         Ok(PageEnd::list(call, page, next_cursor))
@@ -128,7 +128,8 @@ impl Operation for ListMentions {
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PageEnd>, OperationError> {
         let after = self.mentions.position.cursor.unwrap_or(Sequence::START);
-        let query = EventQuery::after(self.mentions.readable(call).await?, after, self.limit);
+        let query =
+            EventQuery::after(self.mentions.readable(call).await?, after, self.limit).holding(MAX_HELD_BYTES);
         let page = call.service.store().events(query).await?;
         let scanned_to = page.scanned_to;
         Ok(PageEnd::list(call, page, scanned_to))
@@ -185,15 +186,14 @@ impl Operation for ReadTimeline {
             events.position.cursor = cursor.map(|before| Sequence(before.0.saturating_sub(1)));
         }
         let (after, before) = if descending { (Sequence::START, cursor) } else { (given, None) };
-        let selected = EventQuery::after(events.readable(call).await?, after, limit);
+        let selected = EventQuery::after(events.readable(call).await?, after, limit).holding(MAX_HELD_BYTES);
         let query = EventQuery { before, from, to, descending, ..selected };
         let page = call.service.store().events(query).await?;
         let next_cursor = next_cursor(&page, given);
         let order = if descending { "desc" } else { "asc" };
         let log = call.service.store().log_position();
-        let (scan_limit_reached, events) = (page.cut == Some(Cut::Scan), page.events);
-        let count = events.len();
+        let (scan_limit_reached, count) = (page.cut == Some(Cut::Scan), page.len());
         let rest = TimelineEnd { count, order, next_cursor, scan_limit_reached, from_ts, to_ts, log };
-        Ok(EventList { events, rest })
+        Ok(EventList { events: page.events, later: page.later, rest })
     }
 }

@@ -8,14 +8,14 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::keys::{ApiKey, Scope};
 use agentcafe_domain::presence::Presence;
 use agentcafe_eventlog::{Follower, LogPosition, ReaderPosition};
-use agentcafe_store::{EventFilter, LoggedEvent};
+use agentcafe_store::{EventFilter, EventPage};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::follow::CHECK_ACCESS_EVERY;
 use super::listener::Listener;
 use super::{filter, sequence_of};
-use crate::operation::{Call, EventList, Operation, parameters};
+use crate::operation::{Call, EventList, MAX_HELD_BYTES, Operation, parameters};
 use crate::read_access;
 
 const ACTOR_ID: Field =
@@ -93,15 +93,15 @@ impl Operation for PollEvents {
             None => None,
         };
         let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
-        let events = wait(call, &mut follower, limit, timeout).await?;
+        let page = wait(call, &mut follower, limit, timeout).await?;
         // The table may have closed while the poll waited.
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
         let waited = engine.clock.stopwatch() - began;
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         let log = service.store().log_position();
         let rest =
-            PollEnd { count: events.len(), next_cursor: follower.scanned_to(), waited_ms, presence, log };
-        Ok(EventList { events, rest })
+            PollEnd { count: page.len(), next_cursor: follower.scanned_to(), waited_ms, presence, log };
+        Ok(EventList { events: page.events, later: page.later, rest })
     }
 }
 
@@ -111,23 +111,23 @@ async fn wait(
     follower: &mut Follower,
     limit: usize,
     timeout: Duration,
-) -> Result<Vec<LoggedEvent>, OperationError> {
-    let events = follower.read(limit).await?.events;
-    if !events.is_empty() || timeout.is_zero() {
-        return Ok(events);
+) -> Result<EventPage, OperationError> {
+    let page = follower.read_held(limit, MAX_HELD_BYTES).await?;
+    if !page.is_empty() || timeout.is_zero() {
+        return Ok(page);
     }
     let _open = call.service.open_keys.take(&call.caller.principal)?;
     let waited = tokio::select! {
         () = call.service.engine.stopping.cancelled() => None,
-        waited = tokio::time::timeout(timeout, follower.next(limit)) => waited.ok(),
+        waited = tokio::time::timeout(timeout, follower.next(limit, MAX_HELD_BYTES)) => waited.ok(),
         ended = access_ended(call) => return Err(ended),
     };
-    let events = waited.transpose()?.map_or_else(Vec::new, |page| page.events);
-    if events.is_empty() {
-        // Nothing matched so far: the cursor moves past what was scanned.
-        follower.has_more();
+    if let Some(page) = waited.transpose()? {
+        return Ok(page);
     }
-    Ok(events)
+    // Nothing matched so far: the cursor moves past what was scanned.
+    follower.has_more();
+    Ok(EventPage::empty(follower.scanned_to()))
 }
 
 /// Waits until what the caller came in with counts no more.

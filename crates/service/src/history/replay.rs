@@ -118,7 +118,7 @@ impl Operation for ReplayRoom {
             end_cursor: sequence(events.last()),
         };
         let rest = Replay { tenant_id, room_id, window, count: events.len(), truncated, snapshot };
-        Ok(EventList { events, rest })
+        Ok(EventList { events, later: Vec::new(), rest })
     }
 }
 

@@ -66,8 +66,10 @@ pub(crate) fn query(max: u64) -> impl Strategy<Value = EventQuery> {
     let sequences = (0..max + 3, prop::option::of(0..max + 3));
     let span = -2..(max as i64) * MAX_STEP_MS / 2 + 4;
     let times = (prop::option::of(span.clone()), prop::option::of(span));
-    (filter(), sequences, times, any::<bool>(), 1..=max as usize).prop_map(
-        |(filter, (after, before), (from, to), descending, limit)| EventQuery {
+    let max_held_bytes = prop_oneof![Just(usize::MAX), Just(0), 0..10_000_usize];
+    let order = (any::<bool>(), 1..=max as usize, max_held_bytes);
+    (filter(), sequences, times, order).prop_map(
+        |(filter, (after, before), (from, to), (descending, limit, max_held_bytes))| EventQuery {
             filter,
             after: Sequence(after),
             before: before.map(Sequence),
@@ -76,6 +78,7 @@ pub(crate) fn query(max: u64) -> impl Strategy<Value = EventQuery> {
             descending,
             limit,
             max_bytes: usize::MAX,
+            max_held_bytes,
         },
     )
 }
@@ -124,7 +127,14 @@ impl Model {
     /// Checks a page against the model: its events, in order, and a cursor that skips none.
     pub(crate) fn check(&self, query: &EventQuery, page: &EventPage) {
         let expected = self.expected(query);
-        let found: Vec<Sequence> = page.events.iter().map(|event| event.sequence).collect();
+        let later = page.later.iter().map(|event| event.sequence);
+        let found: Vec<Sequence> = page.events.iter().map(|event| event.sequence).chain(later).collect();
+        let held: usize = page.events.iter().map(|event| event.json.len()).sum();
+        let next = page.later.first().map_or(query.max_held_bytes, |event| event.bytes as usize);
+        assert!(
+            held <= query.max_held_bytes && held.saturating_add(next) >= query.max_held_bytes,
+            "{query:?}"
+        );
         assert!(found.len() <= query.limit, "{query:?}");
         if query.descending {
             assert_eq!(found, expected[..expected.len().min(query.limit)], "{query:?}");

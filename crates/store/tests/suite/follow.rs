@@ -71,14 +71,14 @@ async fn follow(
     let mut seen: Vec<LoggedEvent> = Vec::new();
     loop {
         tokio::select! {
-            page = follower.next(limit) => seen.extend(page.unwrap().events),
+            page = follower.next(limit, usize::MAX) => seen.extend(page.unwrap().events),
             _ = finished.wait_for(|finished| *finished) => break,
         }
         tokio::task::yield_now().await;
     }
     let last = matching(&store, &filter, after).await.pop().map_or(after, |event| event.sequence);
     while seen.last().map_or(after, |event| event.sequence) < last {
-        let page = timeout(WAKE_DEADLINE, follower.next(limit)).await;
+        let page = timeout(WAKE_DEADLINE, follower.next(limit, usize::MAX)).await;
         seen.extend(page.unwrap_or_else(|_| panic!("asleep before {last}: {filter:?}")).unwrap().events);
     }
     seen
