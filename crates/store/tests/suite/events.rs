@@ -54,8 +54,8 @@ async fn events_at_returns_events_in_the_requested_order() {
         (&[4], &[3]),
     ];
     for (asked, want) in cases {
-        let got =
-            opened.store.events_at(asked.iter().map(|at| Sequence(*at)).collect(), usize::MAX).await.unwrap();
+        let asked: Vec<_> = asked.iter().map(|at| Sequence(*at)).collect();
+        let got = opened.store.events_at(asked.clone(), MAX_PAGE_BYTES).await.unwrap();
         assert_eq!(got, want.iter().map(|at| log[*at].clone()).collect::<Vec<_>>(), "{asked:?}");
     }
     opened.close();
