@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret};
-use agentcafe_domain::webhooks::WebhookSecret;
 use agentcafe_domain::webhooks::sealing::{SealSecrets, SecretKeys};
+use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
 use agentcafe_engine::{Engine, clock};
 use agentcafe_store::StoreLocation;
 use anyhow::{Context, anyhow};
@@ -57,7 +57,7 @@ fn unusable(path: &Path) -> String {
 }
 
 /// Checks that every stored secret opens, writes a new key file, and encrypts the secrets that are not encrypted with the first
-/// key.
+/// key, and the targets that are stored whole.
 ///
 /// # Errors
 /// A secret cannot be decrypted, the file cannot be written, or the store cannot be used.
@@ -67,11 +67,14 @@ pub(crate) async fn prepare(engine: &Arc<Engine>, new_file: Option<NewKeyFile>) 
     let mut query = RecordQuery::all::<WebhookSecret>("subscription_id", PAGE);
     loop {
         let page: Vec<WebhookSecret> = engine.store.find(query.clone()).await?;
-        for stored in &page {
+        let webhooks = page.iter().map(Record::key).collect();
+        let webhooks: Vec<Option<Subscription>> = engine.store.get_all(webhooks).await?;
+        for (stored, webhook) in page.iter().zip(webhooks) {
             keys.open(stored).context(
                 "restore the file with which the server ran before, or delete the rows of the table webhook_secrets and set new secrets",
             )?;
-            if !keys.is_current(&stored.secret) {
+            let has_whole_target = webhook.is_some_and(|mut webhook| webhook.hide_target().is_some());
+            if has_whole_target || !keys.is_current(stored) {
                 outdated.push(stored.subscription_id);
             }
         }

@@ -27,6 +27,8 @@ pub struct ApiClient {
     http: Client,
     base: Url,
     stream: Url,
+    /// The address for people.
+    address: String,
     has_token: bool,
 }
 
@@ -84,8 +86,7 @@ impl ApiClient {
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn new(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let (base, stream) = api_and_stream(&server_url(address)?, false);
-        Ok(Self { http: http_client(token)?, base, stream, has_token: token.is_some() })
+        Self::at(api_and_stream(&server_url(address)?, false), token)
     }
 
     /// As [`ApiClient::new`], but an address with any other path is that of the event stream.
@@ -93,14 +94,21 @@ impl ApiClient {
     /// # Errors
     /// When the address or the token cannot be used.
     pub fn from_stream_url(address: &str, token: Option<&str>) -> Result<Self, AddressError> {
-        let (base, stream) = api_and_stream(&server_url(address)?, true);
-        Ok(Self { http: http_client(token)?, base, stream, has_token: token.is_some() })
+        Self::at(api_and_stream(&server_url(address)?, true), token)
     }
 
-    /// The address for people; without the query, which may hold a token.
+    fn at((base, stream): (Url, Url), token: Option<&str>) -> Result<Self, AddressError> {
+        let mut shown = base.clone();
+        // A URL with a host has room for both.
+        let _ = shown.set_username("").and_then(|()| shown.set_password(None));
+        let address = shown.as_str().trim_end_matches('/').to_owned();
+        Ok(Self { http: http_client(token)?, base, stream, address, has_token: token.is_some() })
+    }
+
+    /// The address for people: without the query, which may hold a token, and without user name and password.
     #[must_use]
     pub fn address(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.address
     }
 
     /// Whether its requests carry a token.
@@ -244,7 +252,7 @@ fn join(base: &Url, path: &str) -> Url {
 /// Waits for a response at most [`TIMEOUT`].
 async fn within_timeout<T>(response: impl Future<Output = reqwest::Result<T>>) -> Result<T, RequestError> {
     match tokio::time::timeout(TIMEOUT, response).await {
-        Ok(response) => response.map_err(|error| RequestError::Unreachable(root_cause(&error))),
+        Ok(response) => response.map_err(|error| RequestError::Unreachable(root_cause(&error.without_url()))),
         Err(_) => Err(RequestError::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
     }
 }

@@ -209,7 +209,9 @@ impl EventStream {
                 let lost = |why: &str| RequestError::Unreachable(why.to_owned());
                 let chunk = match timeout_at(*lost_at, response.chunk()).await {
                     Ok(Ok(chunk)) => chunk.ok_or_else(|| lost("the server closed the connection"))?,
-                    Ok(Err(error)) => return Err(RequestError::Unreachable(root_cause(&error))),
+                    Ok(Err(error)) => {
+                        return Err(RequestError::Unreachable(root_cause(&error.without_url())));
+                    }
                     Err(_) => return Err(lost("the server sent nothing, not even heartbeats")),
                 };
                 *lost_at = Instant::now() + self.options.idle_timeout;

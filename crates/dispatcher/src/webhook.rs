@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use agentcafe_domain::kernel::{Comparison, Record, RecordQuery, Secret, TenantId};
 use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
-use agentcafe_domain::webhooks::sealing::SecretKeys;
+use agentcafe_domain::webhooks::sealing::{OpenedSecret, SecretKeys};
 use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
 use agentcafe_engine::Engine;
 use agentcafe_engine::lease::{LeaseGuard, while_held};
@@ -45,9 +45,10 @@ const MAX_BUSY_TENANTS: usize = 4;
 /// The lease that a node holds while it delivers.
 const LEASE: &str = "webhooks";
 
-/// A subscription, with the secret that its deliveries are signed with.
+/// A subscription, with its target and the secret that its deliveries are signed with.
 pub(crate) struct SignedSubscription {
     subscription: Subscription,
+    target_url: Secret,
     secret: Secret,
 }
 
@@ -162,8 +163,8 @@ impl Manager {
             let is_last = changed.len() < PAGE;
             for (subscription, secret) in changed.into_iter().zip(secrets) {
                 self.revision = subscription.revision;
-                let secret = secret.and_then(|stored| self.open(&stored));
-                self.set(subscription, secret);
+                let opened = secret.and_then(|stored| self.open(&stored));
+                self.set(subscription, opened);
             }
             if is_last {
                 return Ok(());
@@ -171,17 +172,19 @@ impl Manager {
         }
     }
 
-    /// The secret, if it can be decrypted: nothing is sent that would be signed wrongly.
-    fn open(&self, stored: &WebhookSecret) -> Option<Secret> {
+    /// The secrets, if they can be decrypted: nothing is sent that would be signed wrongly.
+    fn open(&self, stored: &WebhookSecret) -> Option<OpenedSecret> {
         let opened = self.context.engine.rules.get::<SecretKeys>().open(stored);
         opened.inspect_err(|error| tracing::error!(%error, "a webhook is not delivered")).ok()
     }
 
     /// Starts, updates or stops the follower of a subscription.
-    fn set(&mut self, subscription: Subscription, secret: Option<Secret>) {
+    fn set(&mut self, subscription: Subscription, opened: Option<OpenedSecret>) {
         let (id, enabled_by) = (subscription.id, subscription.enabled_by);
-        let Some(secret) = secret.filter(|_| subscription.is_active()) else { return self.stop(id) };
-        let subscription = Arc::new(SignedSubscription { subscription, secret });
+        let Some(opened) = opened.filter(|_| subscription.is_active()) else { return self.stop(id) };
+        let OpenedSecret { secret, target_url } = opened;
+        let target_url = target_url.unwrap_or_else(|| Secret::new(&subscription.target_url));
+        let subscription = Arc::new(SignedSubscription { subscription, target_url, secret });
         match self.running.get(&id).filter(|running| running.enabled_by == enabled_by) {
             Some(running) => drop(running.subscription.send_replace(subscription)),
             None => {

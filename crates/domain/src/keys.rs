@@ -10,6 +10,8 @@ use crate::kernel::{
     Timestamp, hex, record,
 };
 
+pub mod change;
+pub mod last_admin;
 pub mod manage;
 pub mod revoke;
 pub mod tickets;
@@ -153,6 +155,9 @@ pub struct ApiKey {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub disabled_at: Option<Timestamp>,
+    /// Whether it has expired, and what was set up with it was disabled.
+    #[serde(default)]
+    pub has_ended: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// The id of the key that made it; `root` for the shared token, `cli` for the command line.
@@ -180,6 +185,11 @@ impl ApiKey {
     /// Whether it counts at all: it is neither revoked nor expired.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.disabled_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// When it expires, unless it has ended before.
+    pub fn pending_expiry(&self) -> Option<Timestamp> {
+        self.expires_at.filter(|_| self.disabled_at.is_none() && !self.has_ended)
     }
 
     /// Whether the token is one of its secrets, and counts now. Hashes are compared, so that the time it takes says nothing
@@ -220,7 +230,8 @@ impl ApiKey {
     }
 }
 
-record!(ApiKey in "api_keys" as key: [key_id] tenant_id = key.tenant_id.as_ref(), created_at);
+record!(ApiKey in "api_keys" as key: [key_id]
+    tenant_id = key.tenant_id.as_ref(), created_at, pending_expiry = key.pending_expiry());
 
 /// Who calls, as authentication found out.
 #[derive(Clone, Debug)]
@@ -259,6 +270,7 @@ impl KeyHolder {
             secrets: Vec::new(),
             expires_at: view.expires_at,
             disabled_at: view.disabled_at,
+            has_ended: false,
             created_at: view.created_at,
             created_by: view.created_by,
         };

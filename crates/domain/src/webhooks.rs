@@ -54,7 +54,7 @@ pub struct Subscription {
     pub reader: Option<ActorId>,
     /// Only of these types; `*`: all.
     pub event_types: Vec<String>,
-    /// Where to.
+    /// Where to, as it is shown ([`target::shown`]). What is hidden in it is in [`WebhookSecret`].
     pub target_url: String,
     /// Whether anything is sent.
     pub enabled: bool,
@@ -101,6 +101,28 @@ impl Subscription {
         if self.owner.is_some() { self.reader.as_ref() } else { self.actor_id.as_ref() }
     }
 
+    /// Leaves of the target what is shown of it. Returns the whole target if that is more.
+    pub fn hide_target(&mut self) -> Option<Secret> {
+        let shown = target::shown(&self.target_url);
+        let whole = std::mem::replace(&mut self.target_url, shown);
+        (whole != self.target_url).then(|| Secret::new(whole))
+    }
+
+    /// Checks that everything is there that deliveries need, if it is enabled. `stored` are its secrets.
+    ///
+    /// # Errors
+    /// `ERR_VALIDATION {field}`: `secret` or `targetUrl`.
+    fn check_complete(&self, stored: Option<&WebhookSecret>) -> Result<(), DomainError> {
+        if !self.enabled {
+            return Ok(());
+        }
+        let Some(stored) = stored else {
+            let why = "the subscription was moved here without its secret: give it a new one to enable it";
+            return Err(DomainError::invalid("secret", why));
+        };
+        if stored.target_url.is_some() { Ok(()) } else { target::check_is_whole(&self.target_url) }
+    }
+
     /// Whether something is to be sent.
     pub fn is_active(&self) -> bool {
         self.enabled && !self.deleted
@@ -116,7 +138,8 @@ impl Subscription {
 record!(Subscription in "webhook_subscriptions": [id]
     tenant_id, room_id, enabled, deleted, created_at, revision, owner);
 
-/// What deliveries of a subscription are signed with. It has a table of its own, which no read of the API looks into.
+/// What deliveries of a subscription are signed with, and its target if that is not shown whole. It has a table of its own,
+/// which no read of the API looks into.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookSecret {
@@ -125,6 +148,9 @@ pub struct WebhookSecret {
     /// The secret.
     #[serde(flatten)]
     pub secret: StoredSecret,
+    /// The target; none if [`Subscription::target_url`] is all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_url: Option<StoredSecret>,
 }
 
 record!(WebhookSecret in "webhook_secrets": [subscription_id]);
@@ -180,7 +206,7 @@ pub struct DeliveryProgress {
 
 impl Portable for DeliveryProgress {
     fn adapt(&mut self, head: Sequence) {
-        let error = "its secret stayed where it was moved from: give it a new one".to_owned();
+        let error = "its secret and the query of its URL stayed where it was moved from: set them".to_owned();
         *self = Self { last_error: Some(error), ..Self::at(self.subscription_id, head, false) };
     }
 }
@@ -188,6 +214,7 @@ impl Portable for DeliveryProgress {
 impl Portable for Subscription {
     fn adapt(&mut self, _: Sequence) {
         self.enabled = false;
+        self.target_url = target::shown(&self.target_url);
     }
 }
 
@@ -251,7 +278,7 @@ pub struct WebhookSubscription {
     owner: Option<Owner>,
     /// The types of events that are sent; `*`: every type.
     event_types: Vec<String>,
-    /// The URL to which events are sent, without user name and password.
+    /// The URL to which events are sent. The values of its query are shown as `***`.
     target_url: String,
     /// Whether deliveries are signed.
     has_secret: bool,
@@ -290,7 +317,7 @@ impl WebhookSubscription {
             actor_id: subscription.actor_id,
             owner: subscription.owner,
             event_types: subscription.event_types,
-            target_url: target::without_credentials(subscription.target_url),
+            target_url: target::shown(&subscription.target_url),
             has_secret: true,
             secret: None,
             enabled: subscription.enabled,

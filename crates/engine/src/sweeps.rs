@@ -1,13 +1,17 @@
-//! Periodic sweeps: presences and table sessions expire, expired idempotency keys, snapshots and tickets are deleted.
+//! Periodic sweeps: presences, table sessions and API keys expire, expired idempotency keys, snapshots and tickets are deleted.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Command, Record, RecordQuery};
+use agentcafe_domain::keys::ApiKey;
+use agentcafe_domain::keys::revoke::{self, ExpireKey};
 use agentcafe_domain::keys::tickets::{DeleteExpiredTickets, Ticket};
 use agentcafe_domain::presence::ExpirePresence;
 use agentcafe_domain::snapshots::{DeleteExpiredSnapshots, Snapshot};
 use agentcafe_domain::tables::end::ExpireTableSessions;
+use agentcafe_domain::webhooks::Subscription;
+use agentcafe_store::ReadError;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +20,9 @@ use crate::lease::{LeaseGuard, while_held};
 
 /// The interval between sweeps of expired keys, snapshots and tickets. It may be long: reads ignore them.
 const PURGE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The interval between sweeps of expired API keys, which lets what was set up with them act for so long.
+const KEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The lease that a node holds while it sweeps.
 const LEASE: &str = "sweeps";
@@ -38,6 +45,7 @@ pub async fn run(engine: Arc<Engine>, intervals: SweepIntervals) {
             tokio::join!(
                 repeat(intervals.presence, &ending, || presence(&engine)),
                 repeat(intervals.table_sessions, &ending, || table_sessions(&engine)),
+                repeat(KEY_INTERVAL, &ending, || keys(&engine)),
                 repeat(PURGE_INTERVAL, &ending, || engine.store.purge()),
                 repeat(PURGE_INTERVAL, &ending, || snapshots(&engine)),
                 repeat(PURGE_INTERVAL, &ending, || tickets(&engine)),
@@ -69,6 +77,22 @@ async fn table_sessions(engine: &Engine) -> bool {
     execute(engine, Arc::new(ExpireTableSessions { now: engine.now() })).await == ExpireTableSessions::BATCH
 }
 
+/// Disables what was set up with expired API keys: one key in each command, because that may be much.
+async fn keys(engine: &Engine) -> bool {
+    let Some(due) = found(engine.store.find::<ApiKey>(ExpireKey::due(engine.now())).await) else {
+        return false;
+    };
+    for key in &due {
+        let Some(set_up) = found(engine.store.find::<Subscription>(revoke::subscriptions(key)).await) else {
+            return false;
+        };
+        if execute(engine, Arc::new(ExpireKey::new(key, &set_up))).await == 0 {
+            return false;
+        }
+    }
+    due.len() == ExpireKey::BATCH
+}
+
 /// Deletes expired snapshots.
 async fn snapshots(engine: &Engine) -> bool {
     let due = DeleteExpiredSnapshots::due(engine.now());
@@ -90,14 +114,18 @@ async fn delete_expired<R: Record, C: Command + 'static>(
     due: RecordQuery,
     delete: impl FnOnce(Vec<R>) -> C,
 ) -> usize {
-    match engine.store.find::<R>(due).await {
-        Ok(expired) if expired.is_empty() => 0,
-        Ok(expired) => execute(engine, Arc::new(delete(expired))).await,
-        Err(error) => {
-            tracing::warn!(%error, table = R::TABLE.name, "expired records could not be read; the next sweep retries");
-            0
-        }
+    match found(engine.store.find::<R>(due).await) {
+        Some(expired) if !expired.is_empty() => execute(engine, Arc::new(delete(expired))).await,
+        Some(_) | None => 0,
     }
+}
+
+/// The records of a sweep; none if the store cannot be read.
+fn found<R: Record>(read: Result<Vec<R>, ReadError>) -> Option<Vec<R>> {
+    let warn = |error: &ReadError| {
+        tracing::warn!(%error, table = R::TABLE.name, "expired records could not be read; the next sweep retries");
+    };
+    read.inspect_err(warn).ok()
 }
 
 /// Executes a batch and returns its size; 0 if it failed, so that the next tick retries.

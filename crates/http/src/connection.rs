@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -142,6 +143,19 @@ pub(crate) struct ClientConnection {
     is_half_closed: bool,
     /// The bytes that were discarded since the sending half was closed here.
     lingered: Option<usize>,
+}
+
+/// Sets the options of a client's socket.
+///
+/// # Errors
+/// The client is gone.
+pub(crate) fn configure(tcp: &TcpStream) -> io::Result<()> {
+    // Otherwise small responses wait for the client's acknowledgement of earlier ones.
+    tcp.set_nodelay(true)?;
+    // Little data, such as the heartbeats of a stream, fits into the kernel's buffer for hours: only the kernel knows that the client
+    // takes none of it. It tries for a quarter of an hour by default.
+    let timeout_ms = u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    Ok(sockopt::set_tcp_user_timeout(tcp, timeout_ms)?)
 }
 
 impl ClientConnection {

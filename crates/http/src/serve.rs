@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 use crate::admission::Admission;
 use crate::body::{RequestBody, ResponseBody};
-use crate::connection::{ClientConnection, ConnectionState, Permits};
+use crate::connection::{self, ClientConnection, ConnectionState, Permits};
 use crate::error::unavailable_instead;
 use crate::outgoing::ResponseShare;
 use crate::sse;
@@ -118,8 +118,7 @@ async fn accept(
 ) -> io::Result<(TcpStream, SocketAddr, Option<Permits>)> {
     let permit = admission.connection().await;
     let (stream, peer) = listener.accept().await?;
-    // Otherwise small responses wait for the client's acknowledgement of earlier ones.
-    stream.set_nodelay(true)?;
+    connection::configure(&stream)?;
     let permits = admission.admit(peer.ip()).map(|address| (permit, address));
     Ok((stream, peer, permits))
 }

@@ -7,10 +7,11 @@ use agentcafe_client::ReceivedEvent;
 use agentcafe_domain::kernel::{ActorId, EventType, Sequence, StoredEvent, Timestamp};
 use agentcafe_domain::projection::RoomProjection;
 use agentcafe_eventlog::{
-    EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageBuilder, PageFuture,
-    ReadError, RecentEvents,
+    DamagedEvents, EventFilter, EventPage, EventQuery, Fanout, Log, LogPosition, LoggedEvent, PageBuilder,
+    PageFuture, ReadError, RecentEvents,
 };
 use bytes::Bytes;
+use parking_lot::Mutex as SyncMutex;
 use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ use crate::service::RealtimeSettings;
 
 /// How many events are read at once to load the state of a room.
 const LOAD_PAGE_EVENTS: usize = 2_000;
+/// The most ranges of damaged events that are kept; past it, the oldest is forgotten.
+const MAX_DAMAGED: usize = 1_000;
 
 /// The log of the source as far as it was received. When the source has another log, another mirror replaces this one.
 pub(crate) struct LogMirror {
@@ -34,6 +37,8 @@ pub(crate) struct LogMirror {
     loading: Mutex<()>,
     is_caught_up: watch::Sender<bool>,
     has_unknown_events: AtomicBool,
+    /// The events that the source could not read, in order. Memory and Redis do not have them.
+    damaged: SyncMutex<Vec<DamagedEvents>>,
     /// The head of the source when it was last connected; its log may end with sequences without an event.
     source_head: AtomicU64,
     /// The id of the source's log, once it is known.
@@ -97,6 +102,7 @@ impl LogMirror {
             loading: Mutex::default(),
             is_caught_up: watch::Sender::new(false),
             has_unknown_events: AtomicBool::new(false),
+            damaged: SyncMutex::default(),
             source_head: AtomicU64::default(),
             log_id: OnceLock::new(),
             replaced_by: OnceLock::new(),
@@ -127,6 +133,17 @@ impl LogMirror {
         if let Some(log_id) = log_id {
             self.log_id.get_or_init(|| log_id);
         }
+    }
+
+    /// Keeps which events the source could not read, and wakes the clients, whose streams get a `gap` in their place.
+    pub(crate) fn add_damaged(&self, damaged: DamagedEvents) {
+        let mut known = self.damaged.lock();
+        if known.len() == MAX_DAMAGED {
+            known.remove(0);
+        }
+        known.push(damaged);
+        drop(known);
+        self.recent_events.reset_to(damaged.to);
     }
 
     /// Waits until an event with this sequence, or a later one, was received.
@@ -262,6 +279,23 @@ impl LogMirror {
     }
 
     async fn read(&self, query: EventQuery) -> Result<EventPage, ReadError> {
+        let damaged = self.damaged.lock().iter().find(|damaged| damaged.to > query.after).copied();
+        match damaged {
+            None => self.read_intact(query).await,
+            Some(damaged) if damaged.after <= query.after => {
+                Err(ReadError::DamagedEvents(DamagedEvents { after: query.after, ..damaged }))
+            }
+            Some(DamagedEvents { after: last, .. }) => {
+                let mut page = self.read_intact(query).await?;
+                page.events.retain(|event| event.sequence <= last);
+                page.scanned_to = page.scanned_to.min(last);
+                Ok(page)
+            }
+        }
+    }
+
+    /// As [`LogMirror::read`], of a part of the log without damaged events.
+    async fn read_intact(&self, query: EventQuery) -> Result<EventPage, ReadError> {
         let Some(room) = key(&query.filter) else { return Err(ReadError::Unavailable) };
         // Read first: events reach the rooms before the head.
         let head = self.head();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use agentcafe_client::{Backoff, EventStream, Start, StreamOptions, StreamUpdate};
 use agentcafe_domain::kernel::Sequence;
-use agentcafe_eventlog::LogPosition;
+use agentcafe_eventlog::{DamagedEvents, LogPosition};
 use parking_lot::Mutex;
 
 use crate::service::Service;
@@ -86,8 +86,11 @@ pub(crate) async fn run(service: Arc<Service>) {
                 }
             }
             StreamUpdate::ScannedTo(scanned_to) => received = received.max(scanned_to),
-            StreamUpdate::Gap { from, to, .. } => {
-                tracing::error!(%from, %to, "the source skipped events");
+            StreamUpdate::Gap { from, to, is_damaged } => {
+                tracing::error!(%from, %to, is_damaged, "the source skipped events");
+                if is_damaged {
+                    mirror.add_damaged(DamagedEvents { after: from, to });
+                }
                 received = to;
             }
             StreamUpdate::LogReplaced { head, log_id } => {

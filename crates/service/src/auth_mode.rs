@@ -30,6 +30,15 @@ pub struct Authentication {
 }
 
 impl Authentication {
+    /// Whether somebody is let in without an API key who manages all of them: the holder of the shared token, or anybody.
+    pub fn admits_without_key(&self) -> bool {
+        match self.mode {
+            AuthMode::Shared => true,
+            AuthMode::Automatic | AuthMode::Both => self.shared_token.is_some(),
+            AuthMode::Keys => false,
+        }
+    }
+
     /// Who is let in, for people. `has_keys`: whether there is any API key.
     pub fn description(&self, has_keys: bool) -> &'static str {
         match (self.mode, &self.shared_token) {

@@ -3,11 +3,12 @@
 use agentcafe_domain::kernel::{
     DomainError, Field, Fields, OperationError, Record, RecordQuery, Rules, TENANT_FILTER, TenantId,
 };
+use agentcafe_domain::keys::change::ChangeKey as ChangeKeyCommand;
+use agentcafe_domain::keys::last_admin::OtherAdmin;
 use agentcafe_domain::keys::manage::{
-    ApiKeyView, ChangeKey as ChangeKeyCommand, CreateKey as CreateKeyCommand, Issuer, WriteKeyResponse,
-    not_found,
+    ApiKeyView, CreateKey as CreateKeyCommand, Issuer, WriteKeyResponse, not_found,
 };
-use agentcafe_domain::keys::revoke::RevokeKey as RevokeKeyCommand;
+use agentcafe_domain::keys::revoke::{self, RevokeKey as RevokeKeyCommand};
 use agentcafe_domain::keys::tickets::KeyIdentity;
 use agentcafe_domain::keys::token::RANDOM_BYTES;
 use agentcafe_domain::keys::{ApiKey, KeyUse, Principal, Scope};
@@ -22,6 +23,7 @@ use crate::paging::{LIMITS, Page, PageSelector, newest_by, record_list};
 use crate::service::Service;
 
 mod authentication;
+mod last_admin;
 mod tickets;
 
 pub use tickets::{IssueTicket, RedeemTicket};
@@ -164,9 +166,14 @@ macro_rules! key_mutation {
         pub struct $name;
 
         impl $name {
-            fn command(input: &Input, issuer: Issuer, random: [u8; RANDOM_BYTES]) -> $command {
-                let make: fn(&Fields, Issuer, String, [u8; RANDOM_BYTES]) -> $command = $make;
-                make(&input.body, issuer, input.id.clone(), random)
+            fn command(
+                input: &Input,
+                issuer: Issuer,
+                random: [u8; RANDOM_BYTES],
+                other_admin: OtherAdmin,
+            ) -> $command {
+                let make: fn(&Fields, Issuer, String, [u8; RANDOM_BYTES], OtherAdmin) -> $command = $make;
+                make(&input.body, issuer, input.id.clone(), random, other_admin)
             }
         }
 
@@ -176,7 +183,7 @@ macro_rules! key_mutation {
             }
 
             fn describe(input: &Input, _: &Rules) {
-                let _ = Self::command(input, Issuer::Root, [0; RANDOM_BYTES]);
+                let _ = Self::command(input, Issuer::Root, [0; RANDOM_BYTES], OtherAdmin::default());
             }
         }
 
@@ -187,8 +194,9 @@ macro_rules! key_mutation {
             const SCOPES: &'static [Scope] = &[Scope::Admin];
 
             async fn prepare(self, call: &Call<'_>) -> Result<Prepared<$command>, OperationError> {
-                let principal = &call.caller.principal;
-                let command = Self::command(call.input, principal.into(), call.service.engine.random());
+                let (principal, random) = (&call.caller.principal, call.service.engine.random());
+                let other_admin = call.service.other_admin(&call.input.id).await?;
+                let command = Self::command(call.input, principal.into(), random, other_admin);
                 let scope = KeyScope::$verb(subject(principal), ["keys", &call.input.id, $last]);
                 Ok(Prepared { scope, command })
             }
@@ -199,17 +207,19 @@ macro_rules! key_mutation {
 key_mutation! {
     /// Makes a key.
     CreateKey(CreateKeyCommand), post, "create",
-    |body, issuer, _, random| CreateKeyCommand::read(body, issuer, random)
+    |body, issuer, _, random, _| CreateKeyCommand::read(body, issuer, random)
 }
 key_mutation! {
     /// Changes the name or the end of a key.
     UpdateKey(ChangeKeyCommand), patch, "patch",
-    |body, issuer, id, _| ChangeKeyCommand::update(body, issuer, id)
+    |body, issuer, id, _, other_admin| {
+        ChangeKeyCommand::update(body, issuer, id).unless_last_admin(other_admin)
+    }
 }
 key_mutation! {
     /// Gives a key a new secret; the one before counts for a while.
     RotateKey(ChangeKeyCommand), post, "rotate",
-    ChangeKeyCommand::rotate
+    |body, issuer, id, random, _| ChangeKeyCommand::rotate(body, issuer, id, random)
 }
 
 /// Ends a key, and what was set up with it.
@@ -229,7 +239,9 @@ impl Mutation for RevokeKey {
 
     async fn prepare(self, call: &Call<'_>) -> Result<Prepared<RevokeKeyCommand>, OperationError> {
         let (principal, key_id) = (&call.caller.principal, &call.input.id);
+        let other_admin = call.service.other_admin(key_id).await?;
         let command = revocation(call.service.store(), principal.into(), key_id).await?;
+        let command = command.unless_last_admin(other_admin);
         Ok(Prepared { scope: KeyScope::delete(subject(principal), ["keys", key_id, "delete"]), command })
     }
 }
@@ -239,9 +251,11 @@ impl Mutation for RevokeKey {
 /// # Errors
 /// The store is not available.
 pub async fn revocation(store: &Store, issuer: Issuer, key_id: &str) -> Result<RevokeKeyCommand, ReadError> {
-    let revoke = RevokeKeyCommand::new(issuer, key_id.to_owned());
-    let Some(key) = store.get::<ApiKey>(ApiKey::key_of(key_id)).await? else { return Ok(revoke) };
-    Ok(revoke.expecting(&store.find(RevokeKeyCommand::subscriptions(&key)).await?))
+    let subscriptions = match store.get::<ApiKey>(ApiKey::key_of(key_id)).await? {
+        Some(key) => store.find(revoke::subscriptions(&key)).await?,
+        None => Vec::new(),
+    };
+    Ok(RevokeKeyCommand::new(issuer, key_id, &subscriptions))
 }
 
 /// Whom a change of keys is about: the tenant of the caller's key.

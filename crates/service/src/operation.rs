@@ -97,6 +97,7 @@ impl<M: Mutation> Operation for M {
     const READS_OWN_WRITES: bool = false;
 
     async fn run(self, call: &Call<'_>) -> Result<Executed, OperationError> {
+        call.input.parameters.check_caller_beside(&call.input.body)?;
         call.execute(self.prepare(call).await?).await
     }
 }

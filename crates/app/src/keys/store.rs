@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Command, Fields, IdSource, Record, RecordQuery, Rules, TenantId};
-use agentcafe_domain::keys::manage::{ApiKeyView, ChangeKey, CreateKey, Issuer};
+use agentcafe_domain::keys::change::ChangeKey;
+use agentcafe_domain::keys::manage::{ApiKeyView, CreateKey, Issuer};
 use agentcafe_domain::keys::{ApiKey, KeyUse};
 use agentcafe_engine::clock::{RandomIds, SystemClock, random};
 use agentcafe_service::keys::revocation;

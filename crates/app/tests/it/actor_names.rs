@@ -76,6 +76,21 @@ async fn actor_name_of_a_key_is_taken() {
     assert_eq!(reserved.error(403, "ERR_FORBIDDEN")["field"], "actors");
 }
 
+/// A grant to a name that looks like that of another actor would be taken for one to that actor.
+#[tokio::test]
+async fn actor_name_that_looks_like_another_is_granted_nothing() {
+    let (_server, client) = cafe().await;
+    let _ = enter(&client, "Kai", "acme").await.data();
+    let grant = async |actor: &str| {
+        let body = json!({"tenantId": "acme", "roomId": "main", "actorId": actor, "canModerate": true});
+        client.act("/v1/permissions", body).await
+    };
+    assert_looks_like(&grant(LOOKALIKES[0]).await, "actorId", "Kai");
+    let _ = grant("Kai").await.data();
+    let _ = grant("Nova").await.data();
+    assert_looks_like(&enter(&client, "N\u{43e}va", "acme").await, "actorId", "Nova");
+}
+
 /// Kind: who acts as the house. What the first version lets a client say of itself, it still may.
 #[tokio::test]
 async fn actor_names_of_the_server_are_reserved() {

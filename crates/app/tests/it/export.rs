@@ -82,7 +82,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 /// Imports into a new directory.
-fn import_to_new_directory(text: &str) -> TempDir {
+pub(crate) fn import_to_new_directory(text: &str) -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     let output = import(directory.path(), text);
     assert!(output.status.success() && stderr(&output).contains("imported"), "{}", stderr(&output));

@@ -279,3 +279,50 @@ async fn key_of_an_agent_that_turned_hides_no_trace() {
     let after = cafe.nova.get(&path).await;
     assert_eq!(after.data()["trace"], before.data()["trace"]);
 }
+
+/// Kind: an identity that is said twice. Beside a body, a parameter names the caller or nobody. Others: the tenant, which was held
+/// against the key already; headers, which name nobody.
+#[tokio::test]
+async fn key_is_held_against_parameters_beside_a_body() {
+    let server = launch().with_shared_token().env("WEBHOOK_ALLOW_PRIVATE_TARGETS", true).start().await;
+    let root = server.client().with_token(SHARED_TOKEN);
+    let scopes = json!(["act", "listen", "inbox", "work", "remember", "react", "hook", "host", "operate"]);
+    let nova = root.make_key(json!({"scopes": scopes, "actors": ["Nova"]})).await.client;
+    let both = root.make_key(json!({"scopes": scopes, "actors": ["Nova", "Kai"]})).await.client;
+    let mut routes = 0;
+    for (path, body) in [
+        ("/v1/commands/say", json!({"text": "hi"})),
+        ("/v1/commands/enter", json!({})),
+        ("/v1/intents/execute", json!({"intent": "navigate_to", "x": 1, "y": 1})),
+        ("/v1/conversations/messages", json!({"text": "hi"})),
+        ("/v1/presence/heartbeat", json!({})),
+        ("/v1/inbox/ack", json!({"upToCursor": 1})),
+        ("/v1/tasks", json!({"title": "t"})),
+        ("/v1/objects", json!({"title": "t"})),
+        ("/v1/profiles", json!({"displayName": "Nova"})),
+        ("/v1/snapshots/agent", json!({"state": {}})),
+        ("/v1/subscriptions", json!({"roomId": "main", "targetUrl": "http://127.0.0.1:9/"})),
+        (
+            "/v1/reactions/subscriptions",
+            json!({"roomId": "main", "targetActorId": "Nova", "actionType": "say", "actionPayload": {"text": "hi"}}),
+        ),
+    ] {
+        for field in ["actorId", "operatorId", "createdBy", "ackedBy", "viewerActorId", "ownerActorId"] {
+            let beside = nova.act(&format!("{path}?{field}=Kai"), body.clone()).await;
+            assert_eq!(beside.error(403, "ERR_FORBIDDEN")["field"], field, "{path}: {}", beside.text);
+        }
+        let own = nova.act(&format!("{path}?actorId=Nova"), body.clone()).await;
+        assert!(own.status < 300, "{path}: {}", own.text);
+        let body = merged(body, &json!({"actorId": "Nova"}));
+        let differing = both.act(&format!("{path}?actorId=Kai"), body).await;
+        assert_eq!(differing.error(403, "ERR_FORBIDDEN")["allowed"], json!(["Nova"]), "{path}");
+        routes += 1;
+    }
+    assert_eq!(routes, 12);
+    let deleted =
+        nova.request(Method::DELETE, "/v1/profiles/Nova?actorId=Kai").key(&fresh_key()).send().await;
+    assert_eq!(deleted.error(403, "ERR_FORBIDDEN")["field"], "actorId");
+    // With the shared token, parameters that are not read are ignored, as in the first version.
+    let shared = root.act("/v1/commands/say?actorId=Kai", json!({"actorId": "Nova", "text": "hi"})).await;
+    assert_eq!(shared.data()["actorId"], "Nova");
+}

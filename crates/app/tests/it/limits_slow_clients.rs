@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::json;
+use agentcafe_testkit::{eventually, json};
 use tokio::time::Instant;
 
 use crate::background_load::all_events;
@@ -53,6 +53,24 @@ async fn idle_connection_outlasts_that_of_a_load_balancer() {
     let idle = Instant::now();
     assert_eq!(connection.rest(Duration::from_secs(120)).await, "");
     assert!(idle.elapsed() >= Duration::from_secs(74), "closed after {:?}", idle.elapsed());
+}
+
+/// Kind: a client that is gone without a word. The few bytes of heartbeats fit into the kernel's buffers for hours, and until the kernel
+/// gives up, the actor of the stream stays present. Others: WebSockets, which share the sockets' options.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_of_a_client_that_takes_no_heartbeats_ends() {
+    let server = launch().env("API_STREAM_HEARTBEAT_MS", 10).env("PRESENCE_SWEEP_MS", 500).start().await;
+    let query = "tenantId=default&roomId=main&cursor=latest&heartbeat=true&viewerActorId=Nova&ttlMs=6000";
+    let stalled = RawConnection::stream(server.address(), query).await;
+    let client = server.client();
+    let is_present = async || {
+        let shown = client.get("/v1/presence?roomId=main&actorId=Nova").await;
+        shown.data()["presence"]["isActive"] == true
+    };
+    eventually("the actor is present", OVER, async || is_present().await.then_some(())).await;
+    let gone = async || (!is_present().await).then_some(());
+    eventually("the stream has ended, and the presence with it", 2 * OVER, gone).await;
+    drop(stalled);
 }
 
 /// A page of large events is sent as long as the client takes some of it within 30 s.

@@ -48,6 +48,7 @@ mod key_rooms;
 mod key_table;
 mod keys_api;
 mod keys_command;
+mod keys_ending;
 mod keys_limits;
 mod keys_realtime;
 mod large_events;

@@ -10,10 +10,10 @@ use agentcafe_testkit::{Launch, Redis, Server, Value, eventually, json, steady_p
 use crate::{launch, log};
 
 const DEADLINE: Duration = Duration::from_secs(60);
-const CURSOR: &str = "acf:projector:cursor";
+pub(crate) const CURSOR: &str = "acf:projector:cursor";
 
 /// The launch of a projector of this server.
-fn launch_projector(server: &Server, redis: &Redis) -> Launch {
+pub(crate) fn launch_projector(server: &Server, redis: &Redis) -> Launch {
     launch()
         .subcommand("projector")
         .env("PROJECTOR_EVENT_SOURCE_URL", server.url())

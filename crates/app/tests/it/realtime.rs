@@ -29,7 +29,11 @@ pub(crate) fn launch_realtime(api: &Server) -> Launch {
 /// Waits until the service has received all events of the API.
 pub(crate) async fn wait_until_caught_up(realtime: &Server, api: &Client) {
     let head = log(api).await.last().and_then(|event| event["sequence"].as_u64()).unwrap_or(0);
-    let client = api.clone().at(realtime.address());
+    wait_until_received(&api.clone().at(realtime.address()), head).await;
+}
+
+/// Waits until the service has received all events up to this one.
+pub(crate) async fn wait_until_received(client: &Client, head: u64) {
     eventually("realtime has received all events", DEADLINE, async || {
         let health = client.get("/healthz").await;
         (health.json["source"]["lastCursor"].as_u64() >= Some(head)).then_some(())

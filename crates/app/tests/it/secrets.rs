@@ -33,6 +33,10 @@ const ROTATED_SECRET: &str = "secret-pl4nted-6";
 const DELETED_SECRET: &str = "secret-pl4nted-8";
 /// The key in the payment provider's URL.
 const PROVIDER_KEY: &str = "url-pl4nted-7";
+/// What stands behind the path of every webhook's URL.
+const TARGET_QUERY: &str = "?key=url-pl4nted-9&room=main#part-pl4nted";
+/// As receivers get it.
+const SENT_QUERY: &str = "?key=url-pl4nted-9&room=main";
 
 /// Checks everything that a server returns and stores for secrets.
 struct Search {
@@ -83,6 +87,7 @@ impl Search {
             async |body: &Value| client.request(method.clone(), path).key(&key).json(body).send().await;
         let first = send(&body).await;
         let subscription = first.data()["subscription"].clone();
+        self.check("a new target", subscription["targetUrl"].to_string().as_bytes());
         let secret = subscription["secret"].as_str().expect("a new secret is shown").to_owned();
         if !secret.contains(MARK) {
             self.needles.push(secret.trim_start_matches("whsec_").to_owned());
@@ -187,11 +192,11 @@ async fn pay(search: &mut Search, client: &Client, refused: &Refused<'_>) {
     }
 }
 
-/// Webhooks with secrets of every kind (given, generated, changed, refused), with and without deliveries.
+/// Webhooks with secrets of every kind (given, generated, changed, refused) and keys in their URLs, with and without deliveries.
 async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
-    receiver.always("/broken", Reaction::status(500));
+    receiver.always(&format!("/broken{SENT_QUERY}"), Reaction::status(500));
     let hook = |path: &str| {
-        let mut body = message_subscription(receiver.url(path));
+        let mut body = message_subscription(receiver.url(path) + TARGET_QUERY);
         body["maxRetries"] = json!(0);
         body
     };
@@ -205,7 +210,7 @@ async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
         search.shown_once(client, Method::POST, path, with(hook("/given"), json!(GIVEN_SECRET))).await;
     let generated = search.shown_once(client, Method::POST, path, hook("/broken")).await;
     let _ = search.shown_once(client, Method::PATCH, &one(&given), json!({"secret": ROTATED_SECRET})).await;
-    let mut lost = message_subscription("http://127.0.0.1:9/lost".to_owned());
+    let mut lost = message_subscription(format!("http://127.0.0.1:9/lost{TARGET_QUERY}"));
     lost["maxRetries"] = json!(0);
     let _ =
         search.shown_once(client, Method::POST, path, with(lost, json!("whsec_cGw0bnRlZC1hcy1rZXk="))).await;
@@ -226,14 +231,15 @@ async fn subscribe(search: &mut Search, client: &Client, receiver: &Receiver) {
         assert_eq!(answer.status, 400, "{}", answer.text);
         search.answer("a refused change", &answer);
     }
-    let unused_url = json!({"targetUrl": "ftp://x", "secret": GIVEN_SECRET});
-    let _ = search.act(client, path, unused_url, 400).await;
+    for target in ["ftp://x?key=url-pl4nted", "ftp://url-pl4nted@x", "http://nova:url-pl4nted@example.com"] {
+        let _ = search.act(client, path, json!({"targetUrl": target, "secret": GIVEN_SECRET}), 400).await;
+    }
     let unchanged =
         client.request(Method::PATCH, &one(&generated)).key(&fresh_key()).json(&json!({"secret": null}));
     search.answer("a change to no secret", &unchanged.send().await);
     let said = client.act("/v1/commands/say", json!({"actorId": "Nova", "text": "hey @Kai"})).await;
     search.answer("a say", &said);
-    let delivered = receiver.wait("/given", 1).await;
+    let delivered = receiver.wait(&format!("/given{SENT_QUERY}"), 1).await;
     assert!(!delivered[0].header("webhook-signature").is_empty());
     for entry in dlq_entry(client, 2).await {
         let replay = format!("{path}/dlq/{}/replay", entry["id"].as_str().unwrap());

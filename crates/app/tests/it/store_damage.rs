@@ -6,9 +6,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use agentcafe_testkit::{Client, Postgres, Server, eventually, json};
+use agentcafe_testkit::{Client, Postgres, Receiver, Redis, Server, eventually, json};
 
+use crate::background_load::head_of_log;
+use crate::projector::{CURSOR, launch_projector};
+use crate::realtime::{launch_realtime, wait_until_received};
 use crate::store_full::assert_not_ready;
+use crate::webhook_subscriptions::subscribe;
 use crate::websocket_client::Socket;
 use crate::{launch, order};
 
@@ -90,6 +94,16 @@ fn verify(variable: &str, value: &str) -> String {
     said
 }
 
+/// A server whose log has one damaged event among others; and the sequence of that event.
+async fn server_with_a_damaged_event(prepare: impl AsyncFnOnce(&Client)) -> (Server, u64) {
+    let mut server = launch().start().await;
+    prepare(&server.client()).await;
+    let damaged = say_between(&server.client()).await;
+    assert!(server.stop().await.success());
+    overwrite(server.data_dir(), |bytes, at| bytes[at] ^= 1);
+    (server, damaged)
+}
+
 /// Changes bytes of a database file where it holds a text.
 fn overwrite(directory: &Path, change: impl FnOnce(&mut [u8], usize)) {
     let file = directory.join("agentcafe.db");
@@ -103,10 +117,7 @@ fn overwrite(directory: &Path, change: impl FnOnce(&mut [u8], usize)) {
 /// row with the content of another, rows that the database cannot read (below), PostgreSQL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_with_a_flipped_bit_in_an_event_says_which_one() {
-    let mut server = launch().start().await;
-    let damaged = say_between(&server.client()).await;
-    assert!(server.stop().await.success());
-    overwrite(server.data_dir(), |bytes, at| bytes[at] ^= 1);
+    let (mut server, damaged) = server_with_a_damaged_event(async |_| ()).await;
     server.restart().await;
     assert_damage_is_told(&server, damaged).await;
     let said = verify("AGENTCAFE_DATA_DIR", server.data_dir().to_str().unwrap());
@@ -216,4 +227,70 @@ async fn store_is_ready_again_after_a_failed_commit() {
     assert_not_ready(&client).await;
     let ready = async || (client.get("/readyz").await.status == 200).then_some(());
     eventually("ready again", DEADLINE, ready).await;
+}
+
+/// Kind: a copy of the log that hides what its source lacks. A room in the memory of realtime went on as if nothing was missing.
+/// Others: the read models of the projector, which go on behind the damage; webhooks (below).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_damage_is_told_by_realtime_and_passed_by_the_projector() {
+    let (mut server, damaged) = server_with_a_damaged_event(async |_| ()).await;
+    server.restart().await;
+    let client = server.client();
+    let (head, redis) = (head_of_log(&client).await, Redis::start());
+    let projector = launch_projector(&server, &redis).start().await;
+    let realtime = launch_realtime(&server).start().await;
+    let passed = head.to_string();
+    let caught_up = async || (redis.ask(&["GET", CURSOR]) == passed).then_some(());
+    eventually("the projector passes the damage", DEADLINE, caught_up).await;
+    assert_eq!(projector.log().matches("events are damaged").count(), 1, "{}", projector.log());
+    wait_until_received(&realtime.client(), head).await;
+
+    let gap = json!({ "fromCursor": damaged - 1, "toCursor": damaged, "damaged": true });
+    let mut stream = client.clone().at(realtime.address()).stream("/v1/stream?roomId=main&cursor=1").await;
+    let mut socket = Socket::open(realtime.address(), "/v1/ws?roomId=main&cursor=1", &[]).await.unwrap();
+    let (mut of_stream, mut of_socket) = (Vec::new(), Vec::new());
+    for (frames, over_socket) in [(&mut of_stream, false), (&mut of_socket, true)] {
+        let mut last = 1;
+        while last < head {
+            let frame = if over_socket { socket.next().await } else { stream.next().await };
+            if frame.event == "gap" {
+                assert_eq!((last, &frame.data), (damaged - 1, &gap), "the gap comes in its place");
+                last = damaged;
+            }
+            if let Some(id) = frame.id {
+                assert_eq!(id, last + 1, "an event is left out");
+                last = id;
+                frames.push(id);
+            }
+        }
+    }
+    assert_eq!((of_stream.len() as u64, &of_socket), (head - 2, &of_stream));
+    // What happens from now on arrives as ever.
+    order(&client, "Nova", "main").await;
+    assert_eq!(stream.next_event().await.id, Some(head + 1));
+    assert_eq!(realtime.log().matches("the source skipped events").count(), 1, "{}", realtime.log());
+}
+
+/// A webhook that is behind the damage gets what follows it; what it does not get is logged, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_damage_is_logged_and_passed_by_webhooks() {
+    let receiver = Receiver::start().await;
+    let (mut server, damaged) = server_with_a_damaged_event(async |client| {
+        subscribe(client, json!({ "targetUrl": receiver.url("/hook") })).await;
+    })
+    .await;
+    let before = receiver.received("/hook").len();
+    let connection = rusqlite::Connection::open(server.data_dir().join("agentcafe.db")).unwrap();
+    let back = "UPDATE webhook_progress SET json = CAST(json_set(CAST(json AS TEXT), '$.cursor', 0) AS BLOB)";
+    assert_eq!(connection.execute(back, []).unwrap(), 1);
+    drop(connection);
+    server.restart().await;
+    let head = head_of_log(&server.client()).await;
+    let others = usize::try_from(head - 1).unwrap();
+    let received = receiver.wait("/hook", before + others).await;
+    let sequences = received[before..].iter().map(|request| request.event()["sequence"].as_u64().unwrap());
+    assert_eq!(sequences.collect::<Vec<_>>(), (1..=head).filter(|at| *at != damaged).collect::<Vec<_>>());
+    order(&server.client(), "Nova", "main").await;
+    receiver.wait("/hook", before + others + 1).await;
+    assert_eq!(server.log().matches("a webhook does not get events").count(), 1, "{}", server.log());
 }

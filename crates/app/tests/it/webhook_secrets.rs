@@ -1,12 +1,13 @@
-//! Secrets of webhooks at rest: encrypted, and of use only with their key.
+//! Secrets of webhooks, and keys in their URLs, at rest: encrypted, and of use only with their key.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::fs;
 use std::path::Path;
 
-use agentcafe_testkit::{Client, Launch, Method, Postgres, Receiver, fresh_key, json};
+use agentcafe_testkit::{Client, Launch, Method, Postgres, Receiver, Value, fresh_key, json};
 use tempfile::TempDir;
 
+use crate::export::{export, import_to_new_directory};
 use crate::launch;
 use crate::store_start::fails;
 use crate::webhook_delivery::{assert_signed, message_subscription};
@@ -102,21 +103,64 @@ async fn postgres_webhook_secrets_are_encrypted_and_their_key_is_rotated() {
     fails(launch(), &["cannot be decrypted"]).await;
 }
 
-/// Likewise in the embedded database, whose files keep nothing of it.
+/// Likewise in the embedded database, whose files keep nothing of it, nor of the key in a target.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_secret_of_an_earlier_version_is_encrypted_at_the_start() {
     let receiver = Receiver::start().await;
     let mut server = launch().start().await;
-    let _ = subscribe(&server.client(), &receiver).await;
+    let id = subscribe(&server.client(), &receiver).await;
     assert!(server.stop().await.success());
+    let target = format!("/hook?key={SECRET}");
     let connection = rusqlite::Connection::open(server.data_dir().join("agentcafe.db")).unwrap();
     let plain = format!(
-        "UPDATE webhook_secrets SET json = CAST(json_object('subscriptionId', subscription_id, 'secret', '{SECRET}') AS BLOB)"
+        "UPDATE webhook_secrets SET json = CAST(json_object('subscriptionId', subscription_id, 'secret', '{SECRET}') AS BLOB);
+         UPDATE webhook_subscriptions SET json = CAST(json_set(CAST(json AS TEXT), '$.targetUrl', '{}') AS BLOB)",
+        receiver.url(&target)
     );
     connection.execute_batch(&plain).unwrap();
     drop(connection);
     server.restart().await;
-    assert_delivered(&server.client(), &receiver, 1, SECRET).await;
+    let client = server.client();
+    let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hello" })).await;
+    assert_eq!(said.status, 202, "{}", said.text);
+    assert_signed(&receiver.wait(&target, 1).await[0], SECRET);
+    let shown = client.get(&format!("/v1/subscriptions/{id}")).await.data()["subscription"].clone();
+    assert_eq!(shown["targetUrl"], receiver.url("/hook?key=***"));
     assert!(server.stop().await.success());
     assert_not_in_files(server.data_dir());
+}
+
+/// Kind: credentials in what is moved or shown. An export has neither the secret nor the key in the URL; with both the imported
+/// webhook delivers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_url_is_exported_without_its_key() {
+    let (receiver, server) = (Receiver::start().await, launch().start().await);
+    let target = format!("/hook?key={SECRET}&room=main");
+    let mut body = message_subscription(receiver.url(&target));
+    body["secret"] = SECRET.into();
+    let made = server.client().act("/v1/subscriptions", body).await;
+    let (id, shown) = (made.data()["subscription"]["id"].clone(), receiver.url("/hook?key=***&room=***"));
+    assert_eq!(made.data()["subscription"]["targetUrl"], shown);
+    let exported = export(server.data_dir(), &[]);
+    assert!(exported.contains(&shown) && !exported.contains(SECRET), "{exported}");
+    let copy = import_to_new_directory(&exported);
+    let server = launch().data_dir(copy.path()).start().await;
+    let client = server.client();
+    let path = format!("/v1/subscriptions/{}", id.as_str().unwrap());
+    let change =
+        async |body: Value| client.request(Method::PATCH, &path).key(&fresh_key()).json(&body).send().await;
+    for (body, field) in [
+        (json!({ "enabled": true }), "secret"),
+        (json!({ "enabled": true, "secret": SECRET }), "targetUrl"),
+        (json!({ "enabled": true, "secret": SECRET, "targetUrl": shown }), "targetUrl"),
+    ] {
+        assert_eq!(change(body).await.error(400, "ERR_VALIDATION")["field"], field);
+    }
+    let whole = json!({ "enabled": true, "secret": SECRET, "targetUrl": receiver.url(&target) });
+    let _ = change(whole).await.data();
+    // What was shown changes nothing.
+    let _ = change(json!({ "targetUrl": shown })).await.data();
+    let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hello" })).await;
+    assert_eq!(said.status, 202, "{}", said.text);
+    assert_signed(&receiver.wait(&target, 1).await[0], SECRET);
 }

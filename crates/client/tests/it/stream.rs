@@ -40,6 +40,7 @@ fn api_address_must_be_http() {
         ("http://127.0.0.1:3850", Some("http://127.0.0.1:3850")),
         ("http://cafe.example/runtime/?a=b#c", Some("http://cafe.example/runtime")),
         ("https://cafe.example", Some("https://cafe.example")),
+        ("https://nova:s3cret@cafe.example:8443/?apiKey=s3cret", Some("https://cafe.example:8443")),
         ("ftp://cafe.example", None),
         ("127.0.0.1:3850", None),
         ("localhost:3850", None),

@@ -35,7 +35,7 @@ const MAX_IDLE_PER_HOST: usize = 8;
 /// What is to be delivered.
 pub(super) struct DeliveryRequest<'a> {
     pub(super) subscription_id: Uuid,
-    pub(super) target_url: &'a str,
+    pub(super) target_url: &'a Secret,
     pub(super) secret: &'a Secret,
     pub(super) timeout: Duration,
     pub(super) sent: &'a EventRef,
@@ -146,7 +146,7 @@ impl WebhookSender {
 
     async fn send(&self, delivery: &DeliveryRequest<'_>) -> Result<Response, SendError> {
         // The rules may be stricter than when the subscription was created.
-        let url = target::check(delivery.target_url, self.rules)
+        let url = target::check(delivery.target_url.expose(), self.rules)
             .map_err(|error| SendError::Failed(error.to_string()))?;
         let client = self.client().map_err(explain)?;
         let request = self.signed(client.post(url), delivery).build().map_err(explain)?;

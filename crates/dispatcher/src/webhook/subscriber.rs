@@ -306,7 +306,7 @@ impl Subscriber {
     ) -> Result<Result<(SendResult, Option<u64>), LocalShortage>, Ended> {
         let request = DeliveryRequest {
             subscription_id: self.id,
-            target_url: &signed.subscription.target_url,
+            target_url: &signed.target_url,
             secret: &signed.secret,
             timeout: Duration::from_millis(signed.subscription.timeout_ms),
             sent,

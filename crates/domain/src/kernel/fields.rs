@@ -10,6 +10,7 @@ use crate::kernel::error::DomainError;
 use crate::kernel::ids::Sequence;
 use crate::kernel::time::Timestamp;
 
+mod caller;
 mod choices;
 mod declared;
 mod field;

@@ -23,6 +23,11 @@ impl Secret {
         &self.0
     }
 
+    /// The text itself.
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+
     /// Whether a text reveals it: as a whole, or as a part of itself unless that may be chance.
     pub fn is_revealed_by(&self, text: &str) -> bool {
         let secret = self.0.trim();

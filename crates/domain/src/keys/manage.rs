@@ -1,4 +1,4 @@
-//! Making, changing and rotating API keys. Each of these leaves an entry in the audit trail.
+//! Making API keys, and what all changes of them share. Each leaves an entry in the audit trail.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::kernel::{
     IdPatterns, Query, Reply, RoomId, Secret, Success, TenantId, Timestamp,
 };
 use crate::operators::audit::{self, AuditInput, AuditVerdict};
-use crate::work;
 
-const NAME: Field = Field::new("name", "What people call the key.", "Nova's key").up_to(128).in_example();
+pub(super) const NAME: Field =
+    Field::new("name", "What people call the key.", "Nova's key").up_to(128).in_example();
 const KIND: Field =
     Field::new("kind", "A preset of scopes. Either kind or scopes is required.", "agent").in_example();
 const SCOPES: Field =
@@ -39,20 +39,13 @@ const ROOMS: Field = Field::new(
     r#"["main"]"#,
 )
 .up_to(100);
-const EXPIRES_AT: Field = Field::new(
+pub(super) const EXPIRES_AT: Field = Field::new(
     "expiresAt",
     "Until when the key counts. Default: until it is revoked.",
     "2030-01-01T00:00:00.000Z",
 );
-const GRACE_SECONDS: Field =
-    Field::new("graceSeconds", "How long the secret before this one still counts, in seconds.", "86400");
 /// What a key keeps from when it is made.
-const FIXED: [Field; 5] = [KIND, SCOPES, TENANT_ID, ACTORS, ROOMS];
-/// How long the old secret of a rotated key counts, unless the caller says so: a day.
-const DEFAULT_GRACE_SECONDS: i64 = 86_400;
-const GRACE_RANGE: std::ops::RangeInclusive<i64> = 0..=30 * 86_400;
-/// How many secrets of a key count at once.
-const MAX_SECRETS: usize = 2;
+pub(super) const FIXED: [Field; 5] = [KIND, SCOPES, TENANT_ID, ACTORS, ROOMS];
 
 /// Who makes or changes a key.
 #[derive(Clone, Debug)]
@@ -75,7 +68,7 @@ impl From<&Principal> for Issuer {
 }
 
 impl Issuer {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         match self {
             Self::Root => "root",
             Self::CommandLine => "cli",
@@ -91,7 +84,7 @@ impl Issuer {
     }
 
     /// Checks that the issuer may make or change such a key.
-    fn check(&self, key: &ApiKey) -> Result<(), DomainError> {
+    pub(super) fn check(&self, key: &ApiKey) -> Result<(), DomainError> {
         let Self::Key(holder) = self else { return Ok(()) };
         let own = &holder.key;
         if own.allows(Scope::Admin) && own.covers(key) {
@@ -189,9 +182,9 @@ impl WriteKeyResponse {
     }
 }
 
-/// Adds what was done with a key to the audit trail of its tenant.
-pub(super) fn audit(ctx: &mut CommandContext<'_>, issuer: &Issuer, action: &str, key: &ApiKey) {
-    let operator = ActorId::parse(issuer.name()).expect("an issuer's name is an id");
+/// Adds what was done with a key to the audit trail of its tenant. `by` is the name of who did it.
+pub(super) fn audit(ctx: &mut CommandContext<'_>, by: &str, action: &str, key: &ApiKey) {
+    let operator = ActorId::parse(by).expect("the name of an issuer is an id");
     let metadata: Map<String, Value> = Map::from_iter([("keyId".to_owned(), key.key_id.as_str().into())]);
     let input = AuditInput {
         tenant_id: &key.tenant_id.clone().unwrap_or_default(),
@@ -369,13 +362,14 @@ impl Command for CreateKey {
             secrets: vec![KeySecret { hash, created_at: ctx.now, expires_at: None }],
             expires_at,
             disabled_at: None,
+            has_ended: false,
             created_at: ctx.now,
             created_by: self.issuer.name().to_owned(),
         };
         self.issuer.check(&key)?;
         register_actors(ctx, &key)?;
         ctx.put(&key);
-        audit(ctx, &self.issuer, "key_create", &key);
+        audit(ctx, self.issuer.name(), "key_create", &key);
         Ok(WriteKeyResponse::reply(ctx, Success::Created, &key, Some(&text)))
     }
 }
@@ -389,98 +383,6 @@ fn register_actors(ctx: &mut CommandContext<'_>, key: &ApiKey) -> Result<(), Com
 /// The actors that a key names by their ids.
 fn named_actors(actors: &IdPatterns) -> impl Iterator<Item = ActorId> {
     actors.exact().map(|id| ActorId::parse(id).expect("the actors of a key are ids"))
-}
-
-/// What is done with a key that exists.
-enum Change {
-    /// Another name, another end.
-    Update(Result<(Option<Option<String>>, Option<Option<Timestamp>>), DomainError>),
-    /// A new secret; the old one counts for so many seconds more.
-    Rotate(Result<i64, DomainError>, Box<[u8; RANDOM_BYTES]>),
-}
-
-/// Changes or rotates a key.
-pub struct ChangeKey {
-    issuer: Issuer,
-    key_id: String,
-    change: Change,
-}
-
-impl ChangeKey {
-    /// A change of its name or its end, as the body says.
-    pub fn update(fields: &Fields, issuer: Issuer, key_id: String) -> Self {
-        let read = || {
-            // What a key reaches is fixed when it is made.
-            if let Some(fixed) = FIXED.iter().find(|field| fields.has(field.name) && !fields.is_describing())
-            {
-                return Err(DomainError::invalid(fixed.name, "this cannot be changed: make another key"));
-            }
-            if [NAME, EXPIRES_AT].iter().all(|field| !fields.has(field.name)) {
-                return Err(work::names_nothing(&[NAME, EXPIRES_AT]));
-            }
-            let name = fields.has(NAME.name).then(|| fields.filled_text(NAME)).transpose()?;
-            let expires_at = fields.has(EXPIRES_AT.name).then(|| fields.timestamp(EXPIRES_AT)).transpose()?;
-            Ok((name, expires_at))
-        };
-        Self { change: Change::Update(read()), issuer, key_id }
-    }
-
-    /// A new secret, made of `random`.
-    pub fn rotate(fields: &Fields, issuer: Issuer, key_id: String, random: [u8; RANDOM_BYTES]) -> Self {
-        let grace =
-            fields.bounded(GRACE_SECONDS, GRACE_RANGE).map(|grace| grace.unwrap_or(DEFAULT_GRACE_SECONDS));
-        Self { change: Change::Rotate(grace, Box::new(random)), issuer, key_id }
-    }
-}
-
-impl Command for ChangeKey {
-    fn reads(&self) -> Vec<Query> {
-        vec![Query::one::<ApiKey>(ApiKey::key_of(&self.key_id))]
-    }
-
-    fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let mut key = existing(ctx, &self.issuer, &self.key_id)?;
-        let mut token = None;
-        let action = match &self.change {
-            Change::Update(update) => {
-                let (name, expires_at) = update.clone()?;
-                key.name = name.unwrap_or(key.name);
-                key.expires_at = expires_at.unwrap_or(key.expires_at);
-                self.issuer.check(&key)?;
-                "key_update"
-            }
-            Change::Rotate(grace, random) => {
-                token = Some(rotate(&mut key, grace.clone()?, random, ctx.now)?);
-                "key_rotate"
-            }
-        };
-        ctx.put(&key);
-        audit(ctx, &self.issuer, action, &key);
-        Ok(WriteKeyResponse::reply(ctx, Success::Ok, &key, token.as_ref()))
-    }
-}
-
-/// Gives a key a new secret; the newest of the others counts for `grace` seconds more.
-fn rotate(
-    key: &mut ApiKey,
-    grace: i64,
-    random: &[u8; RANDOM_BYTES],
-    now: Timestamp,
-) -> Result<Secret, DomainError> {
-    if !key.is_live(now) {
-        return Err(
-            DomainError::new(Code::Conflict).saying("a key that does not count any more is not rotated")
-        );
-    }
-    let (text, hash) = token::make(&key.key_id, random);
-    let end = now.plus_ms(grace * 1_000);
-    for secret in &mut key.secrets {
-        secret.expires_at = Some(secret.expires_at.map_or(end, |before| before.min(end)));
-    }
-    key.secrets.push(KeySecret { hash, created_at: now, expires_at: None });
-    let surplus = key.secrets.len().saturating_sub(MAX_SECRETS);
-    key.secrets.drain(..surplus);
-    Ok(text)
 }
 
 /// Notes when keys were last used.

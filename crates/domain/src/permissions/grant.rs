@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::actors;
 use crate::kernel::{
     ActorId, ActorInRoom, Authority, Code, Command, CommandContext, CommandError, DomainError, Field, Fields,
     Query, REQUIRED_ROOM_ID, RecordQuery, Reply, Success, response,
@@ -174,7 +175,9 @@ impl Command for GrantPermission {
         let operator = self.operator.as_ref().filter(|_| self.authority < Authority::Admin);
         let operator =
             operator.map(|operator| Query::one::<Permission>(self.actor.with_actor(operator).key()));
-        std::iter::once(Query::one::<Permission>(self.actor.key())).chain(operator).collect()
+        let actor = &self.actor;
+        let target = [Query::one::<Permission>(actor.key()), actors::read(&actor.tenant_id, &actor.actor_id)];
+        target.into_iter().chain(operator).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
@@ -195,6 +198,9 @@ impl Command for GrantPermission {
         audit::unless_denied(ctx, checked, &input)?;
         let granted = self.granted.as_ref().map_err(Clone::clone)?;
         let previous: Option<Permission> = ctx.get(self.actor.key())?;
+        if previous.is_none() {
+            actors::register(ctx, &self.actor.tenant_id, &self.actor.actor_id, ACTOR_ID.name)?;
+        }
         let mut permission = previous.unwrap_or_else(|| Permission::default_of(&self.actor));
         granted.iter().for_each(|(capability, may)| permission.set(*capability, *may));
         permission.created_at.get_or_insert(ctx.now);

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ScopeChange, SubscriptionSettings};
-use super::sealing::SecretKeys;
+use super::sealing::{self, OpenedSecret, SecretKeys};
 use super::subscribe::WriteSubscriptionResponse;
-use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found, signing};
+use super::{DeliveryProgress, Subscription, WebhookSecret, WebhookSubscription, not_found, signing, target};
 use crate::kernel::{
     Command, CommandContext, CommandError, DomainError, Fields, Query, Reply, Rules, Secret, Success,
     TENANT_FILTER, response,
@@ -97,12 +97,34 @@ impl UpdateSubscription {
         subscription
     }
 
-    /// The new secret: the one in the body, else a fresh one if the holder of an API key changes the target, so that nobody
-    /// receives what is signed with the secret of another receiver.
-    fn secret(&self, found: &Subscription, settings: &SubscriptionSettings) -> Option<Secret> {
-        let moves = settings.target_url.as_ref().is_some_and(|target| *target != found.target_url);
-        let rotates = moves && self.principal.binding().is_some();
-        settings.secret.clone().or_else(|| rotates.then(|| signing::secret_of(self.random)))
+    /// Sets the target and the secret, and returns the secret if it is new: the one in the body, or a fresh one where there was
+    /// none, or where the holder of an API key changes the target, so that nobody receives what is signed with the secret of
+    /// another receiver. The target as it is shown stands for the one that is set.
+    fn set_secrets(
+        &self,
+        ctx: &mut CommandContext<'_>,
+        subscription: &mut Subscription,
+        settings: &SubscriptionSettings,
+    ) -> Result<Option<Secret>, CommandError> {
+        if settings.target_url.is_none() && settings.secret.is_none() {
+            return Ok(None);
+        }
+        let keys = ctx.rules.get::<SecretKeys>();
+        let stored: Option<WebhookSecret> = ctx.get(Subscription::key_of(subscription.id))?;
+        let opened = stored.map(|stored| keys.open(&stored)).transpose().map_err(sealing::corrupt)?;
+        let (secret, hidden) = opened.map(|opened| (opened.secret, opened.target_url)).unzip();
+        let whole = hidden.flatten().map_or_else(|| subscription.target_url.clone(), Secret::into_inner);
+        let target = settings.target_url.as_ref().filter(|target| **target != subscription.target_url);
+        target.map_or(Ok(()), |target| target::check_is_whole(target))?;
+        let moves = target.is_some_and(|target| *target != whole);
+        let needs_secret = secret.is_none() || (moves && self.principal.binding().is_some());
+        let fresh = settings.secret.clone().or_else(|| needs_secret.then(|| signing::secret_of(self.random)));
+        subscription.target_url = target.cloned().unwrap_or(whole);
+        let target_url = subscription.hide_target();
+        if let Some(secret) = fresh.clone().or(secret) {
+            ctx.put(&keys.seal(subscription.id, &OpenedSecret { secret, target_url }, self.random));
+        }
+        Ok(fresh)
     }
 
     /// Names the fields of the body.
@@ -113,9 +135,8 @@ impl UpdateSubscription {
     }
 }
 
-/// Sets all other fields of a change; the new secret is kept elsewhere.
+/// Sets all other fields of a change.
 fn apply(subscription: &mut Subscription, settings: &SubscriptionSettings) {
-    set(&mut subscription.target_url, &settings.target_url);
     set(&mut subscription.event_types, &settings.event_types);
     set(&mut subscription.enabled, &settings.enabled);
     set(&mut subscription.max_retries, &settings.max_retries);
@@ -140,18 +161,10 @@ impl Command for UpdateSubscription {
             "event_subscription_update",
         )?;
         let settings = self.settings.as_ref().map_err(Clone::clone)?;
-        let secret = self.secret(&subscription, settings);
+        let secret = self.set_secrets(ctx, &mut subscription, settings)?;
         apply(&mut subscription, settings);
         subscription.key_id = self.principal.key_id();
-        if let Some(secret) = &secret {
-            let sealed = ctx.rules.get::<SecretKeys>().seal(subscription.id, secret, self.random);
-            ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: sealed });
-        }
-        if subscription.enabled && ctx.get::<WebhookSecret>(Subscription::key_of(subscription.id))?.is_none()
-        {
-            let why = "the subscription was moved here without its secret: give it a new one to enable it";
-            return Err(DomainError::invalid("secret", why).into());
-        }
+        subscription.check_complete(ctx.get(Subscription::key_of(subscription.id))?.as_ref())?;
         let progress = put_changed(ctx, &mut subscription)?;
         let shown = WebhookSubscription::of(subscription, progress.as_ref());
         Ok(WriteSubscriptionResponse::reply(ctx, Success::Ok, shown, secret))

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::counter::{CounterKind, WebhookCounter};
 use super::delivery::{DeliverySource, DlqEntry, DlqStatus, EventRef, SendResult};
 use super::sealing::SecretKeys;
-use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record, sealing};
+use super::{DeliveryProgress, Subscription, WebhookSecret, not_found, record, sealing, target};
 use crate::kernel::{
     ActorId, CallRequest, Code, Command, CommandContext, CommandError, DomainError, ExternalCall, Field,
     Fields, Query, Reply, RoomId, Secret, Success, TENANT_FILTER, TenantId, response,
@@ -29,7 +29,7 @@ pub struct Redelivery {
     /// The subscription.
     pub subscription_id: Uuid,
     /// Where to.
-    pub target_url: String,
+    pub target_url: Secret,
     /// What it is signed with.
     pub secret: Secret,
     /// How long it may take.
@@ -135,11 +135,14 @@ impl ReplayDelivery {
         let subscription = subscription.filter(|found| !found.deleted).ok_or_else(|| self.not_found())?;
         let secret: Option<WebhookSecret> = ctx.get(key)?;
         let secret = secret.ok_or_else(|| self.not_found())?;
-        let secret = ctx.rules.get::<SecretKeys>().open(&secret).map_err(sealing::corrupt)?;
+        let opened = ctx.rules.get::<SecretKeys>().open(&secret).map_err(sealing::corrupt)?;
+        if opened.target_url.is_none() {
+            target::check_is_whole(&subscription.target_url)?;
+        }
         Ok(Redelivery {
             subscription_id: subscription.id,
-            target_url: subscription.target_url,
-            secret,
+            target_url: opened.target_url.unwrap_or_else(|| Secret::new(subscription.target_url)),
+            secret: opened.secret,
             timeout_ms: subscription.timeout_ms,
             sent: EventRef::from(&entry.payload),
             body: json!({ "event": entry.payload }).to_string(),

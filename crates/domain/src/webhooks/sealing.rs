@@ -1,4 +1,4 @@
-//! Secrets of webhooks at rest: encrypted with a key that is kept apart from the store.
+//! Secrets of webhooks, and targets with a query, at rest: encrypted with a key that is kept apart from the store.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::WebhookSecret;
+use super::{Subscription, WebhookSecret};
 use crate::kernel::{
     Command, CommandContext, CommandError, CorruptRecord, Query, Record, Reply, Secret, Success, hex,
     rule_set,
@@ -23,6 +23,27 @@ const KEY_ID_BYTES: usize = 4;
 const NONCE_BYTES: usize = 24;
 /// Separates nonces from other hashes of the same randomness.
 const NONCE_LABEL: &[u8] = b"agentcafe webhook secret nonce";
+
+/// Which secret of a webhook is encrypted: each has a nonce of its own, and opens as nothing else.
+#[derive(Clone, Copy)]
+enum Part {
+    SigningSecret,
+    TargetUrl,
+}
+
+impl Part {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::SigningSecret => b"",
+            Self::TargetUrl => b"target url",
+        }
+    }
+
+    /// What is authenticated beside the ciphertext.
+    fn associated_data(self, subscription_id: Uuid) -> Vec<u8> {
+        [subscription_id.as_bytes().as_slice(), self.label()].concat()
+    }
+}
 
 /// An encrypted secret (XChaCha20-Poly1305). The id of the subscription is authenticated with it, so that it opens for no other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +64,15 @@ pub enum StoredSecret {
     Plain(Secret),
     /// Encrypted.
     Sealed(SealedSecret),
+}
+
+/// The secrets of a webhook, decrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedSecret {
+    /// What deliveries are signed with.
+    pub secret: Secret,
+    /// The target; none if it is shown whole.
+    pub target_url: Option<Secret>,
 }
 
 /// The secret cannot be decrypted with any of the keys, or is damaged.
@@ -87,12 +117,20 @@ impl SecretKeys {
         keys.filter(|keys| !keys.is_empty()).map(Self)
     }
 
-    /// Encrypts a secret. `random` is fresh, and may be what the secret was made of.
-    pub fn seal(&self, subscription_id: Uuid, secret: &Secret, random: [u8; 32]) -> StoredSecret {
+    /// Encrypts the secrets of a webhook. `random` is fresh, and may be what the secret was made of.
+    pub fn seal(&self, subscription_id: Uuid, opened: &OpenedSecret, random: [u8; 32]) -> WebhookSecret {
+        let encrypt = |part, secret: &Secret| self.encrypt(subscription_id, part, secret, random);
+        let target_url = opened.target_url.as_ref().map(|target| encrypt(Part::TargetUrl, target));
+        WebhookSecret { subscription_id, secret: encrypt(Part::SigningSecret, &opened.secret), target_url }
+    }
+
+    fn encrypt(&self, subscription_id: Uuid, part: Part, secret: &Secret, random: [u8; 32]) -> StoredSecret {
         let Some((key_id, cipher)) = self.0.first() else { return StoredSecret::Plain(secret.clone()) };
-        let hash: [u8; 32] = Sha256::new().chain_update(NONCE_LABEL).chain_update(random).finalize().into();
+        let hash = Sha256::new().chain_update(NONCE_LABEL).chain_update(part.label()).chain_update(random);
+        let hash: [u8; 32] = hash.finalize().into();
         let mut sealed = hash[..NONCE_BYTES].to_vec();
-        let payload = Payload { msg: secret.expose().as_bytes(), aad: subscription_id.as_bytes() };
+        let payload =
+            Payload { msg: secret.expose().as_bytes(), aad: &part.associated_data(subscription_id) };
         let nonce = XNonce::try_from(sealed.as_slice()).expect("it has the length of a nonce");
         sealed.extend(cipher.encrypt(&nonce, payload).expect("a secret is short"));
         StoredSecret::Sealed(SealedSecret { key_id: key_id.clone(), ciphertext: STANDARD.encode(sealed) })
@@ -102,32 +140,35 @@ impl SecretKeys {
     ///
     /// # Errors
     /// [`CannotOpen`] if it was encrypted with another key or for another subscription, or is damaged.
-    pub fn open(&self, stored: &WebhookSecret) -> Result<Secret, CannotOpen> {
-        match &stored.secret {
+    pub fn open(&self, stored: &WebhookSecret) -> Result<OpenedSecret, CannotOpen> {
+        let subscription_id = stored.subscription_id;
+        let open = |part, secret: &StoredSecret| match secret {
             StoredSecret::Plain(secret) => Ok(secret.clone()),
             StoredSecret::Sealed(sealed) => {
-                let subscription_id = stored.subscription_id;
-                self.decrypt(subscription_id, sealed).ok_or(CannotOpen { subscription_id })
+                self.decrypt(subscription_id, part, sealed).ok_or(CannotOpen { subscription_id })
             }
-        }
+        };
+        let target_url = stored.target_url.as_ref().map(|target| open(Part::TargetUrl, target));
+        let (secret, target_url) = (open(Part::SigningSecret, &stored.secret)?, target_url.transpose()?);
+        Ok(OpenedSecret { secret, target_url })
     }
 
-    fn decrypt(&self, subscription_id: Uuid, sealed: &SealedSecret) -> Option<Secret> {
+    fn decrypt(&self, subscription_id: Uuid, part: Part, sealed: &SealedSecret) -> Option<Secret> {
         let (_, cipher) = self.0.iter().find(|(id, _)| *id == sealed.key_id)?;
         let bytes = STANDARD.decode(&sealed.ciphertext).ok()?;
         let (nonce, ciphertext) = bytes.split_at_checked(NONCE_BYTES)?;
-        let payload = Payload { msg: ciphertext, aad: subscription_id.as_bytes() };
+        let payload = Payload { msg: ciphertext, aad: &part.associated_data(subscription_id) };
         let opened = cipher.decrypt(&XNonce::try_from(nonce).ok()?, payload).ok()?;
         String::from_utf8(opened).ok().map(Secret::new)
     }
 
-    /// Whether a secret is encrypted with the first key, or there is none.
-    pub fn is_current(&self, secret: &StoredSecret) -> bool {
-        match (self.0.first(), secret) {
-            (None, _) => true,
-            (Some((id, _)), StoredSecret::Sealed(sealed)) => *id == sealed.key_id,
-            (Some(_), StoredSecret::Plain(_)) => false,
-        }
+    /// Whether the secrets of a webhook are encrypted with the first key, or there is none.
+    pub fn is_current(&self, stored: &WebhookSecret) -> bool {
+        let Some((first, _)) = self.0.first() else { return true };
+        [Some(&stored.secret), stored.target_url.as_ref()].into_iter().flatten().all(|secret| match secret {
+            StoredSecret::Sealed(sealed) => sealed.key_id == *first,
+            StoredSecret::Plain(_) => false,
+        })
     }
 }
 
@@ -143,7 +184,8 @@ fn cipher(key: [u8; KEY_BYTES]) -> (String, XChaCha20Poly1305) {
     (id, XChaCha20Poly1305::new(&Key::from(key)))
 }
 
-/// Encrypts stored secrets with the first key: those of earlier versions, and those of keys that are being replaced.
+/// Encrypts stored secrets with the first key: those of earlier versions, and those of keys that are being replaced. Targets that
+/// an earlier version stored whole are among them.
 pub struct SealSecrets {
     /// The subscriptions, with fresh randomness for each.
     pub secrets: Vec<(Uuid, [u8; 32])>,
@@ -151,18 +193,26 @@ pub struct SealSecrets {
 
 impl Command for SealSecrets {
     fn reads(&self) -> Vec<Query> {
-        self.secrets.iter().map(|(id, _)| Query::one::<WebhookSecret>(vec![id.into()])).collect()
+        let of_webhook = |(id, _): &(Uuid, _)| {
+            let key = Subscription::key_of(*id);
+            [Query::one::<WebhookSecret>(key.clone()), Query::one::<Subscription>(key)]
+        };
+        self.secrets.iter().flat_map(of_webhook).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let keys = ctx.rules.get::<SecretKeys>();
         for (id, random) in &self.secrets {
-            let Some(stored) = ctx.get::<WebhookSecret>(vec![id.into()])? else { continue };
-            if !keys.is_current(&stored.secret) {
-                let secret = keys.open(&stored).map_err(corrupt)?;
-                let secret = keys.seal(*id, &secret, *random);
-                ctx.put(&WebhookSecret { secret, ..stored });
+            let Some(stored) = ctx.get::<WebhookSecret>(Subscription::key_of(*id))? else { continue };
+            let mut subscription: Option<Subscription> = ctx.get(Subscription::key_of(*id))?;
+            let hidden = subscription.as_mut().and_then(Subscription::hide_target);
+            if keys.is_current(&stored) && hidden.is_none() {
+                continue;
             }
+            let mut opened = keys.open(&stored).map_err(corrupt)?;
+            opened.target_url = hidden.or(opened.target_url);
+            ctx.put(&keys.seal(*id, &opened, *random));
+            subscription.iter().for_each(|subscription| ctx.put(subscription));
         }
         Ok(Reply::new(Success::Ok, &()))
     }
@@ -182,18 +232,22 @@ mod tests {
     fn secret_keys_bind_secrets_to_key_and_subscription() {
         let file = |bytes: &[u8]| bytes.iter().map(|byte| hex([*byte; KEY_BYTES]) + "\n").collect::<String>();
         let keys = |bytes: &[u8]| SecretKeys::parse(&file(bytes)).expect("a key file");
-        let (subscription_id, secret) = (Uuid::from_u128(7), Secret::new("whsec_cGw0bnRlZA=="));
-        let sealed = keys(&[1]).seal(subscription_id, &secret, [9; 32]);
-        let stored = WebhookSecret { subscription_id, secret: sealed.clone() };
-        assert!(!serde_json::to_string(&stored).expect("JSON").contains("cGw0bnRlZA"));
-        assert_eq!(keys(&[2, 1]).open(&stored), Ok(secret.clone()));
-        assert!(keys(&[2]).open(&stored).is_err() && SecretKeys::default().open(&stored).is_err());
-        let other = WebhookSecret { subscription_id: Uuid::from_u128(8), secret: sealed.clone() };
+        let (id, secret) = (Uuid::from_u128(7), Secret::new("whsec_cGw0bnRlZA=="));
+        let target_url = Some(Secret::new("https://example.com/?key=cGw0bnRlZA"));
+        let opened = OpenedSecret { secret: secret.clone(), target_url };
+        let sealed = keys(&[1]).seal(id, &opened, [9; 32]);
+        assert!(!serde_json::to_string(&sealed).expect("JSON").contains("cGw0bnRlZA"));
+        assert_eq!(keys(&[2, 1]).open(&sealed), Ok(opened.clone()));
+        assert!(keys(&[2]).open(&sealed).is_err() && SecretKeys::default().open(&sealed).is_err());
+        let other = WebhookSecret { subscription_id: Uuid::from_u128(8), ..sealed.clone() };
         assert!(keys(&[1]).open(&other).is_err());
+        let swapped = WebhookSecret { target_url: Some(sealed.secret.clone()), ..sealed.clone() };
+        assert!(keys(&[1]).open(&swapped).is_err(), "a secret is no target");
         assert!(keys(&[1, 2]).is_current(&sealed) && !keys(&[2, 1]).is_current(&sealed));
-        let plain = SecretKeys::default().seal(subscription_id, &secret, [9; 32]);
-        assert_eq!(plain, StoredSecret::Plain(secret));
+        let plain = SecretKeys::default().seal(id, &opened, [9; 32]);
+        assert_eq!(plain.secret, StoredSecret::Plain(secret));
         assert!(SecretKeys::default().is_current(&plain) && !keys(&[1]).is_current(&plain));
+        assert!(!keys(&[1]).is_current(&WebhookSecret { secret: sealed.secret, ..plain }));
         for text in ["", "\n", "00", &file(&[1])[2..], &format!("{}\nx", file(&[1]))] {
             assert!(SecretKeys::parse(text).is_none(), "{text:?}");
         }

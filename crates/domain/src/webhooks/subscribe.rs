@@ -6,10 +6,8 @@ use serde::Serialize;
 use super::admission::{self, SubscriptionSubject};
 use super::counter::{self, CounterKind, WebhookCounter};
 use super::fields::{ACTOR_ID, ROOM_ID, SubscriptionDefaults, SubscriptionSettings};
-use super::sealing::SecretKeys;
-use super::{
-    DeliveryProgress, MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSecret, WebhookSubscription, signing,
-};
+use super::sealing::{OpenedSecret, SecretKeys};
+use super::{DeliveryProgress, MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSubscription, signing, target};
 use crate::kernel::{
     ActorId, Command, CommandContext, CommandError, CorrelationId, DomainError, Fields, Query, RecordQuery,
     Reply, RoomId, Rules, Secret, Success, TenantId,
@@ -128,7 +126,7 @@ impl Command for CreateSubscription {
         let defaults = SubscriptionDefaults::DEFAULT;
         self.count(ctx)?;
         let revision = counter::next_revision(ctx)?;
-        let subscription = Subscription {
+        let mut subscription = Subscription {
             id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
             room_id: self.room_id.clone(),
@@ -152,10 +150,12 @@ impl Command for CreateSubscription {
         let secret = settings.secret.unwrap_or_else(|| signing::secret_of(self.random));
         let progress =
             DeliveryProgress::at(subscription.id, ctx.effects.heads.sequence, subscription.enabled);
+        target::check_is_whole(&subscription.target_url)?;
+        let opened = OpenedSecret { secret: secret.clone(), target_url: subscription.hide_target() };
+        let sealed = ctx.rules.get::<SecretKeys>().seal(subscription.id, &opened, self.random);
         ctx.put(&subscription);
         ctx.put(&progress);
-        let sealed = ctx.rules.get::<SecretKeys>().seal(subscription.id, &secret, self.random);
-        ctx.put(&WebhookSecret { subscription_id: subscription.id, secret: sealed });
+        ctx.put(&sealed);
         let shown = WebhookSubscription::of(subscription, Some(&progress));
         Ok(WriteSubscriptionResponse::reply(ctx, Success::Created, shown, Some(secret)))
     }

@@ -1,5 +1,6 @@
 //! The targets of webhooks: allowed URLs and addresses, so that no client reaches internal systems through this one (SSRF).
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
@@ -22,6 +23,8 @@ rule_set!(WebhookRules);
 
 /// The longest target, in characters.
 pub const MAX_TARGET_CHARS: usize = 2_048;
+/// Stands for a value in the query of a target.
+const HIDDEN: &str = "***";
 
 /// The class of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,19 +169,47 @@ pub fn read(field: &str, text: String, rules: WebhookRules) -> Result<String, Do
         Err(reason) => Err(DomainError::new(Code::InvalidUrl)
             .saying(reason.to_string())
             .with("field", field)
-            .with("value", text)
+            .with("value", shown(&text))
             .with("reason", reason.as_str())),
     }
 }
 
-/// A target as it is shown: without the user name and the password of one that was stored before they were refused.
-pub fn without_credentials(text: String) -> String {
-    match Url::parse(&text) {
+/// A target as it is shown: without user name and password, which an earlier version allowed, without the values of its query,
+/// and without what follows `#`.
+pub fn shown(target: &str) -> String {
+    let text = without_credentials(target);
+    let text = text.split('#').next().unwrap_or_default();
+    let Some((path, query)) = text.split_once('?') else { return text.to_owned() };
+    let hidden = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((_, "")) => parameter.to_owned(),
+        Some((name, _)) => format!("{name}={HIDDEN}"),
+        // The whole parameter may be a key.
+        None if parameter.is_empty() => String::new(),
+        None => HIDDEN.to_owned(),
+    });
+    format!("{path}?{}", hidden.collect::<Vec<_>>().join("&"))
+}
+
+/// Checks that no values are hidden in a target: events cannot be sent to it as it is shown.
+///
+/// # Errors
+/// `ERR_VALIDATION {field}`.
+pub fn check_is_whole(target: &str) -> Result<(), DomainError> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    if query.split('&').any(|parameter| parameter.rsplit('=').next() == Some(HIDDEN)) {
+        let why = format!("values in its query are hidden as {HIDDEN}: give the whole URL");
+        return Err(DomainError::invalid("targetUrl", why));
+    }
+    Ok(())
+}
+
+fn without_credentials(target: &str) -> Cow<'_, str> {
+    match Url::parse(target) {
         Ok(mut url) if has_credentials(&url) => {
             let is_cleared = url.set_username("").is_ok() && url.set_password(None).is_ok();
-            if is_cleared { url.into() } else { String::new() }
+            if is_cleared { Cow::Owned(url.into()) } else { Cow::Borrowed("") }
         }
-        _ => text,
+        _ => Cow::Borrowed(target),
     }
 }
 

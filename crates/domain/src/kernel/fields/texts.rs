@@ -82,7 +82,7 @@ impl Fields {
         text.map(|text| field.bounded_text(text)).transpose()
     }
 
-    fn optional_id<T>(
+    pub(super) fn optional_id<T>(
         &self,
         field: Field,
         parse: fn(&str) -> Result<T, InvalidId>,
@@ -117,7 +117,11 @@ impl Fields {
     }
 
     /// As [`Fields::bound`], of the actor that makes a request. In a body, nobody acts under a name of the server.
-    fn acting(&self, field: Field, given: Option<ActorId>) -> Result<Option<ActorId>, DomainError> {
+    pub(super) fn acting(
+        &self,
+        field: Field,
+        given: Option<ActorId>,
+    ) -> Result<Option<ActorId>, DomainError> {
         let actor = self.bound(field, given)?;
         match &actor {
             Some(actor) if actor.is_reserved() && self.body().is_some() => Err(field.reserved(actor)),

@@ -1,16 +1,19 @@
 //! Owners of subscriptions: who may change them, how many there are, and which secret they have.
 
-use agentcafe_domain::kernel::{Code, DomainError, Rules};
+use agentcafe_domain::kernel::{Code, DomainError, Portable, Rules, Secret, Sequence};
 use agentcafe_domain::keys::Principal;
 use agentcafe_domain::webhooks::change::{DeleteSubscription, UpdateSubscription};
 use agentcafe_domain::webhooks::sealing::SecretKeys;
 use agentcafe_domain::webhooks::subscribe::CreateSubscription;
+use agentcafe_domain::webhooks::target;
 use agentcafe_domain::webhooks::{MAX_OWNED_SUBSCRIPTIONS, Subscription, WebhookSecret};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, body_of, holder};
 
-const TARGET: &str = "https://example.com/hook";
+const TARGET: &str = "https://example.com/hook?key=k1";
+/// As it is shown.
+const SHOWN: &str = "https://example.com/hook?key=***";
 
 fn subscribe(harness: &mut Harness, caller: &Principal) -> Result<Value, DomainError> {
     let fields = body_of(caller, &json!({ "targetUrl": TARGET }));
@@ -95,6 +98,8 @@ fn webhook_secret_is_rotated_with_the_target_for_holders_of_keys() {
     let cases = [
         (holder(json!({})), json!({ "targetUrl": "https://example.com/other" }), true),
         (holder(json!({})), json!({ "targetUrl": TARGET, "maxRetries": 1 }), false),
+        (holder(json!({})), json!({ "targetUrl": SHOWN, "maxRetries": 1 }), false),
+        (holder(json!({})), json!({ "targetUrl": "https://example.com/hook?key=k2" }), true),
         (holder(json!({})), json!({ "maxRetries": 1 }), false),
         (Principal::Shared, json!({ "targetUrl": "https://example.com/other" }), false),
     ];
@@ -104,8 +109,14 @@ fn webhook_secret_is_rotated_with_the_target_for_holders_of_keys() {
         let before = SecretKeys::default().open(&harness.all::<WebhookSecret>().remove(0)).unwrap();
         let shown = change(&mut harness, &caller, &fields).unwrap();
         let after = SecretKeys::default().open(&harness.all::<WebhookSecret>().remove(0)).unwrap();
-        assert_eq!(before.expose() != after.expose(), rotates, "{fields}");
-        assert_eq!(shown["secret"].as_str(), rotates.then(|| after.expose()), "{fields}");
+        assert_eq!(before.secret != after.secret, rotates, "{fields}");
+        let wanted = fields["targetUrl"].as_str().filter(|target| *target != SHOWN).unwrap_or(TARGET);
+        let stored = harness.all::<Subscription>().remove(0).target_url;
+        assert_eq!(
+            (after.target_url.map_or(stored.clone(), Secret::into_inner), target::shown(wanted)),
+            (wanted.to_owned(), stored)
+        );
+        assert_eq!(shown["secret"].as_str(), rotates.then(|| after.secret.expose()), "{fields}");
     }
     let mut harness = Harness::new();
     subscribe(&mut harness, &holder(json!({}))).unwrap();
@@ -147,4 +158,32 @@ fn webhook_subscription_stays_in_the_rooms_of_its_key() {
     assert_eq!(change(&mut harness, &two, &json!({ "roomId": "bar" })).unwrap()["roomId"], "bar");
     assert_eq!(change(&mut harness, &one, &json!({ "maxRetries": 1 })).unwrap_err().code, Code::NotFound);
     assert_eq!(subscribe(&mut harness, &two).unwrap_err().details["field"], "roomId");
+}
+
+/// What is moved to another store has neither the secret nor the values of its target's query: it is enabled with both.
+#[test]
+fn webhook_subscription_without_its_secrets_is_not_enabled() {
+    let mut source = Harness::new();
+    subscribe(&mut source, &Principal::Shared).unwrap();
+    let mut moved = source.all::<Subscription>().remove(0);
+    moved.adapt(Sequence(1));
+    let mut harness = Harness::new();
+    harness.put(&moved);
+    let mut refused = |fields: Value| {
+        let error = change(&mut harness, &Principal::Shared, &fields).unwrap_err();
+        (error.code, error.details["field"].clone())
+    };
+    assert_eq!(refused(json!({ "enabled": true })), (Code::Validation, json!("secret")));
+    assert_eq!(
+        refused(json!({ "enabled": true, "secret": "s3cret" })),
+        (Code::Validation, json!("targetUrl"))
+    );
+    assert_eq!(
+        refused(json!({ "enabled": true, "targetUrl": SHOWN })),
+        (Code::Validation, json!("targetUrl"))
+    );
+    let changed =
+        change(&mut harness, &Principal::Shared, &json!({ "enabled": true, "targetUrl": TARGET })).unwrap();
+    assert_eq!((&changed["enabled"], &changed["targetUrl"]), (&json!(true), &json!(SHOWN)));
+    assert!(changed["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
 }
