@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Sequence, TenantId};
-use agentcafe_domain::reactions::{MatchResult, SourceEvent, StoredReaction};
+use agentcafe_domain::reactions::{MatchResult, SourceEvent};
 use agentcafe_engine::Engine;
 use agentcafe_eventlog::{EventFilter, Follower, LoggedEvent};
 use agentcafe_store::Failure;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::budget::CascadeBudgets;
 use super::lanes::Lanes;
 use super::refusals::Refusals;
-use super::rules::{Rules, TenantRules};
+use super::rules::{CachedRule, Rules, TenantRules};
 use super::run::ReactionRunner;
 use super::{pause, unread};
 
@@ -53,7 +53,7 @@ impl LaneContext {
 
 /// A reaction of a rule to an event.
 struct Reaction {
-    rule: Arc<StoredReaction>,
+    rule: Arc<CachedRule>,
     /// Resolves when the rule has processed its previous event.
     previous: Option<oneshot::Receiver<()>>,
     /// Sent when the rule has processed this event; dropped if it could not, so that it skips the later ones too.
@@ -147,7 +147,7 @@ impl Lane {
             let mut reactions = Vec::new();
             for rule in self.answering(&source, rules) {
                 let (done, end) = oneshot::channel();
-                let previous = last_of.insert(rule.subscription.id, end);
+                let previous = last_of.insert(rule.stored.subscription.id, end);
                 reactions.push(Reaction { rule, previous, done });
             }
             count += reactions.len();
@@ -162,7 +162,7 @@ impl Lane {
     }
 
     /// The rules that answer an event.
-    fn answering(&self, source: &SourceEvent, rules: &TenantRules) -> Vec<Arc<StoredReaction>> {
+    fn answering(&self, source: &SourceEvent, rules: &TenantRules) -> Vec<Arc<CachedRule>> {
         let LaneContext { engine, budgets, .. } = &*self.context;
         let (now, elapsed) = (engine.now(), engine.clock.stopwatch());
         let outcomes = &engine.metrics.reactions.outcomes;
@@ -178,12 +178,12 @@ impl Lane {
                 MatchResult::Skips => drop(outcomes.get("skipped").inc()),
                 MatchResult::EndsChain => {
                     outcomes.get("limited").inc();
-                    self.refusals.add(rule, source, "hop_limit");
+                    self.refusals.add(&rule.stored, source, "hop_limit");
                 }
                 MatchResult::Answers if budgets.take(source, elapsed) => answering.push(Arc::clone(rule)),
                 MatchResult::Answers => {
                     outcomes.get("limited").inc();
-                    self.refusals.add(rule, source, "cascade_limit");
+                    self.refusals.add(&rule.stored, source, "cascade_limit");
                 }
             }
         }

@@ -6,6 +6,7 @@ use super::ApiKey;
 use super::manage::{Issuer, WriteKeyResponse, audit, existing};
 use crate::kernel::{Command, CommandContext, CommandError, Query, RecordQuery, Reply, Success};
 use crate::reactions::StoredReaction;
+use crate::reactions::counter::{ReactionCounter, put_changed as put_changed_rule};
 use crate::webhooks::Subscription;
 use crate::webhooks::change::{self, put_changed};
 
@@ -54,18 +55,19 @@ impl Command for RevokeKey {
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         let mut key = existing(ctx, &self.issuer, &self.key_id)?;
         key.disabled_at.get_or_insert(ctx.now);
+        ctx.load(vec![Query::Many(Self::subscriptions(&key)), Query::Many(Self::rules(&key))])?;
+        let rules = ctx.find::<StoredReaction>(Self::rules(&key))?;
+        ctx.load(rules.iter().map(|rule| ReactionCounter::read(&rule.subscription.tenant_id)).collect())?;
         for mut subscription in ctx.find::<Subscription>(Self::subscriptions(&key))? {
             if subscription.enabled && self.is_of_key(subscription.key_id.as_ref()) {
                 subscription.enabled = false;
                 put_changed(ctx, &mut subscription)?;
             }
         }
-        for mut rule in ctx.find::<StoredReaction>(Self::rules(&key))? {
+        for mut rule in rules {
             if rule.subscription.enabled && self.is_of_key(rule.key_id.as_ref()) {
                 rule.subscription.enabled = false;
-                rule.subscription.updated_at = ctx.now;
-                rule.revision += 1;
-                ctx.put(&rule);
+                put_changed_rule(ctx, &mut rule)?;
             }
         }
         ctx.put(&key);
