@@ -91,10 +91,10 @@ pub(crate) async fn assert_names_are_taken(client: &Client) {
 }
 
 /// As if the rule of the fixture had been triggered. `json` is the type of the column.
-fn trigger_the_rule(json: &str) -> String {
+fn trigger_the_rule(table: &str, json: &str) -> String {
     let (before, after) = (r#""triggerCount":0,"errorCount":0,"#, r#""triggerCount":3,"errorCount":1,"#);
     let replaced = format!("replace(CAST(json AS text), '{before}', '{after}')");
-    format!("UPDATE reaction_subscriptions SET json = CAST({replaced} AS {json})")
+    format!("UPDATE {table} SET json = CAST({replaced} AS {json})")
 }
 
 /// Rules keep what earlier versions stored with them.
@@ -120,7 +120,10 @@ async fn store_of_an_earlier_version_opens() {
     let directory = TempDir::new().unwrap();
     let database = directory.path().join("agentcafe.db");
     fs::copy(fixture("agentcafe.db"), &database).unwrap();
-    Connection::open(&database).unwrap().execute(&trigger_the_rule("blob"), []).unwrap();
+    Connection::open(&database)
+        .unwrap()
+        .execute(&trigger_the_rule("reaction_subscriptions", "blob"), [])
+        .unwrap();
     assert_opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
 }
 
@@ -130,7 +133,7 @@ async fn postgres_database_of_an_earlier_version_opens() {
     let output = Command::new("psql")
         .args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"])
         .arg(fixture("postgres.sql"))
-        .args(["--command", &trigger_the_rule("text")])
+        .args(["--command", &trigger_the_rule("public.reaction_subscriptions", "text")])
         .arg(&url)
         .output()
         .unwrap();

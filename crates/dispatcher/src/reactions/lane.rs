@@ -10,7 +10,7 @@ use agentcafe_engine::Engine;
 use agentcafe_eventlog::{EventFilter, Follower, LoggedEvent};
 use agentcafe_store::Failure;
 use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -30,6 +30,8 @@ const MAX_BUSY_TENANTS: usize = 4;
 /// The reactions to an event with more of them than this run one at a time, all in all, while other tenants have a lane: they take
 /// long anyway, and would make the commit batches of the others longer.
 const MAX_NARROW_REACTIONS: usize = 16;
+/// After how many comparisons of a rule with an event other tasks get their turn on this thread.
+const COMPARED_AT_ONCE: usize = 1_000;
 /// How long refusals of a lane that is behind are only counted in memory.
 const RECORD_REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
@@ -117,7 +119,7 @@ impl Lane {
             // Later ones are not assigned to this lane yet, or are so again.
             page.events.retain(|event| event.sequence <= last);
             let rules = self.context.rules.of_tenant(&self.tenant).await.map_err(unread)?;
-            let (jobs, matched_to) = self.match_events(&page.events, &rules);
+            let (jobs, matched_to) = self.match_events(&page.events, &rules).await;
             let scanned_to = matched_to.unwrap_or(page.scanned_to).min(last);
             let has_reactions = !jobs.is_empty();
             let processed_to = self.run_jobs(jobs, scanned_to).await;
@@ -133,9 +135,13 @@ impl Lane {
     }
 
     /// Matches events with the rules. Returns the last event that was matched, if it is not the last of all.
-    fn match_events(&self, events: &[LoggedEvent], rules: &TenantRules) -> (Vec<Job>, Option<Sequence>) {
+    async fn match_events(
+        &self,
+        events: &[LoggedEvent],
+        rules: &TenantRules,
+    ) -> (Vec<Job>, Option<Sequence>) {
         let mut last_of: HashMap<Uuid, oneshot::Receiver<()>> = HashMap::new();
-        let (mut jobs, mut count) = (Vec::new(), 0);
+        let (mut jobs, mut count, mut compared) = (Vec::new(), 0, 0);
         for event in events.iter().filter(|_| !rules.is_empty()) {
             let source = match SourceEvent::read(&event.json) {
                 Ok(source) => Arc::new(source),
@@ -156,6 +162,11 @@ impl Lane {
             }
             if count >= MAX_BATCH_REACTIONS {
                 return (jobs, Some(event.sequence));
+            }
+            compared += rules.len();
+            if compared >= COMPARED_AT_ONCE {
+                compared = 0;
+                yield_now().await;
             }
         }
         (jobs, None)

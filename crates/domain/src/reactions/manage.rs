@@ -281,12 +281,14 @@ impl ReactionSelector {
 
     fn reads(&self) -> Vec<Query> {
         let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
-        let scope = self.expected.as_ref().map(|expected| {
-            let scope = ReactionScope::of(&expected.subscription);
-            let counter = ReactionCounter::read(scope.tenant_id);
-            scope.reads(self.requester.as_ref()).into_iter().chain([counter])
-        });
-        own.into_iter().chain(scope.into_iter().flatten()).collect()
+        let expected = self.expected.as_ref().map(|expected| self.reads_of(&expected.subscription));
+        own.into_iter().chain(expected.into_iter().flatten()).collect()
+    }
+
+    /// What a change of this rule reads.
+    fn reads_of(&self, rule: &ReactionRule) -> Vec<Query> {
+        let scope = ReactionScope::of(rule).reads(self.requester.as_ref());
+        scope.into_iter().chain([ReactionCounter::read(&rule.tenant_id)]).collect()
     }
 
     fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
@@ -298,7 +300,9 @@ impl ReactionSelector {
             self.tenant_id.as_ref().is_none_or(|tenant| *tenant == stored.subscription.tenant_id)
                 && stored.is_visible_to(&self.principal)
         };
-        Ok(stored.filter(exists).ok_or_else(|| unknown(&self.shown_id))?)
+        let stored = stored.filter(exists).ok_or_else(|| unknown(&self.shown_id))?;
+        ctx.load(self.reads_of(&stored.subscription))?;
+        Ok(stored)
     }
 }
 
