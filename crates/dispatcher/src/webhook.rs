@@ -12,7 +12,7 @@ use agentcafe_domain::webhooks::{Subscription, WebhookSecret};
 use agentcafe_engine::Engine;
 use agentcafe_engine::lease::{LeaseGuard, while_held};
 use agentcafe_store::ReadError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,7 @@ mod subscriber;
 
 use self::limiter::{ConcurrencyLimiter, TenantLimiter};
 use self::recorder::{DeliveryRecorder, QueuedReport};
+use self::resolver::TenantLookups;
 use self::sender::WebhookSender;
 use self::subscriber::{CAUGHT_UP, Subscriber};
 
@@ -66,6 +67,14 @@ struct FollowerContext {
     applied: watch::Sender<u64>,
 }
 
+/// What the followers of a tenant share: its part of what those of all tenants share.
+struct TenantShare {
+    attempts: TenantLimiter,
+    lookups: Arc<TenantLookups>,
+    /// The permits of reports that are not recorded.
+    reports: Arc<Semaphore>,
+}
+
 /// A follower that runs.
 struct RunningFollower {
     enabled_by: u64,
@@ -81,8 +90,8 @@ struct Manager {
     running: HashMap<Uuid, RunningFollower>,
     /// Followers that were stopped. The next one of the same subscription waits for them.
     stopped: HashMap<Uuid, JoinHandle<()>>,
-    /// The permits of the tenants that have followers.
-    limiters: HashMap<TenantId, Weak<TenantLimiter>>,
+    /// The shares of the tenants that have followers.
+    shares: HashMap<TenantId, Weak<TenantShare>>,
     revision: u64,
     counters: watch::Receiver<u64>,
 }
@@ -115,8 +124,8 @@ async fn deliver(engine: Arc<Engine>, sender: Arc<WebhookSender>, lease: LeaseGu
         changes,
         applied: watch::Sender::new(0),
     });
-    let (running, stopped, limiters) = (HashMap::new(), HashMap::new(), HashMap::new());
-    let mut manager = Manager { context, running, stopped, limiters, revision: 0, counters };
+    let (running, stopped, shares) = (HashMap::new(), HashMap::new(), HashMap::new());
+    let mut manager = Manager { context, running, stopped, shares, revision: 0, counters };
     manager.run().await;
     manager.end().await;
     drop(manager);
@@ -203,13 +212,13 @@ impl Manager {
 
     fn start(&mut self, subscription: Arc<SignedSubscription>) {
         let (id, enabled_by) = (subscription.subscription.id, subscription.subscription.enabled_by);
-        let limiter = self.limiter_of(&subscription.subscription.tenant_id);
+        let share = self.share_of(&subscription.subscription.tenant_id);
         let previous = self.stopped.remove(&id);
         let (subscription, updates) = watch::channel(subscription);
         let ending = self.context.ending.child_token();
         let position = Arc::new(AtomicU64::new(CAUGHT_UP));
         let context = Arc::clone(&self.context);
-        let shared = (context, limiter);
+        let shared = (context, share);
         let subscriber = Subscriber::new(id, shared, updates, ending.clone(), Arc::clone(&position));
         let task = tokio::spawn(async move {
             if let Some(previous) = previous {
@@ -221,21 +230,24 @@ impl Manager {
         self.running.insert(id, RunningFollower { enabled_by, subscription, ending, task, position });
     }
 
-    /// The permits that the followers of a tenant share.
-    fn limiter_of(&mut self, tenant: &TenantId) -> Arc<TenantLimiter> {
-        if let Some(limiter) = self.limiters.get(tenant).and_then(Weak::upgrade) {
-            return limiter;
+    /// What the followers of a tenant share.
+    fn share_of(&mut self, tenant: &TenantId) -> Arc<TenantShare> {
+        if let Some(share) = self.shares.get(tenant).and_then(Weak::upgrade) {
+            return share;
         }
-        let all = Arc::clone(&self.context.limiter);
-        let limiter = TenantLimiter::new(self.context.max_concurrency, MAX_TENANT_SLOW_ATTEMPTS, all);
-        let limiter = Arc::new(limiter);
-        self.limiters.insert(tenant.clone(), Arc::downgrade(&limiter));
-        limiter
+        let FollowerContext { limiter, max_concurrency, sender, .. } = &*self.context;
+        let share = Arc::new(TenantShare {
+            attempts: TenantLimiter::new(*max_concurrency, MAX_TENANT_SLOW_ATTEMPTS, Arc::clone(limiter)),
+            lookups: TenantLookups::new(&sender.lookups),
+            reports: Arc::new(Semaphore::new(recorder::MAX_TENANT_QUEUED)),
+        });
+        self.shares.insert(tenant.clone(), Arc::downgrade(&share));
+        share
     }
 
     /// Updates the metrics, and restarts followers that panicked.
     async fn check(&mut self) {
-        self.limiters.retain(|_, limiter| limiter.strong_count() > 0);
+        self.shares.retain(|_, share| share.strong_count() > 0);
         self.stopped.retain(|_, task| !task.is_finished());
         let panicked =
             |running: &RunningFollower| running.task.is_finished() && !running.ending.is_cancelled();

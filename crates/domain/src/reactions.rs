@@ -9,9 +9,11 @@ use crate::kernel::{ActorId, Key, Owner, RecordQuery, RoomId, Sequence, TenantId
 use crate::keys::Principal;
 
 pub mod action;
+pub mod counter;
 mod draft;
 pub mod manage;
 pub mod matching;
+pub mod progress;
 pub mod react;
 
 pub use action::ReactionAction;
@@ -19,6 +21,7 @@ pub use manage::{
     CreateReaction, DeleteReaction, DeleteReactionResponse, UpdateReaction, WriteReactionResponse,
 };
 pub use matching::{MatchResult, SourceEvent};
+pub use progress::{ReactionCounts, ReactionProgress};
 pub use react::{ReactionOutcome, RecordRefusals, RuleRefusals, RunReaction, last_error};
 
 /// The trigger that matches every type of event.
@@ -45,10 +48,31 @@ pub struct ReactionRef {
     pub hops: u32,
 }
 
-/// A reaction subscription, as the wire shows it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A reaction subscription, as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReactionSubscription {
+    /// The rule; its `updatedAt` is also changed by being triggered.
+    #[serde(flatten)]
+    pub rule: ReactionRule,
+    /// How often it was triggered.
+    #[serde(flatten)]
+    pub counts: ReactionCounts,
+}
+
+impl ReactionSubscription {
+    /// How a rule looks to clients.
+    pub fn new(mut rule: ReactionRule, progress: Option<ReactionProgress>) -> Self {
+        let Some(progress) = progress else { return Self { rule, counts: ReactionCounts::default() } };
+        rule.updated_at = rule.updated_at.max(progress.updated_at);
+        Self { rule, counts: progress.counts }
+    }
+}
+
+/// What a client declares about a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReactionRule {
     /// The subscription.
     pub id: Uuid,
     /// The tenant.
@@ -74,16 +98,6 @@ pub struct ReactionSubscription {
     pub ignore_reaction_events: bool,
     /// Whatever the maker adds.
     pub metadata: Map<String, Value>,
-    /// How often it was triggered.
-    pub trigger_count: u64,
-    /// How often the target was kept from reacting, or failed to. Counted in memory for up to a second.
-    pub error_count: u64,
-    /// When it was last triggered.
-    pub last_triggered_at: Option<Timestamp>,
-    /// The event that it processed last.
-    pub last_source_event_id: Option<Uuid>,
-    /// Why the target did not react last time; none if it did.
-    pub last_error: Option<String>,
     /// The actor that made it, as the request said.
     pub created_by: Option<ActorId>,
     /// The owner, if it was made with an API key.
@@ -95,16 +109,15 @@ pub struct ReactionSubscription {
     pub updated_at: Timestamp,
 }
 
-/// A subscription, and its internal state.
+/// A rule, and its internal state. Reactions write its [`ReactionProgress`], a record of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredReaction {
     /// What clients see.
-    pub subscription: ReactionSubscription,
+    pub subscription: ReactionRule,
     /// Counts the changes that clients made, so that a command with an old copy of the rule detects it.
     pub revision: u64,
-    /// The rule ignores events up to here: they are older than it, or processed. Events reach a rule in order, so
-    /// this is what makes it answer each of them once, however often the log is read again.
+    /// The rule ignores events up to here: they are older than it, or were appended while it was disabled.
     pub since: Sequence,
     /// The API key that made it or changed it last. It is disabled when that key is revoked.
     pub key_id: Option<String>,
@@ -114,6 +127,11 @@ impl StoredReaction {
     /// The key of a subscription.
     pub fn key_of(id: Uuid) -> Key {
         vec![id.into()]
+    }
+
+    /// The rules of a tenant, as many as it may have.
+    pub fn of_tenant(tenant: &TenantId) -> RecordQuery {
+        RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", tenant)
     }
 
     /// The rules of an owner, as many as it may have.
@@ -129,7 +147,7 @@ impl StoredReaction {
 
     /// The enabled rules of a tenant, the oldest first.
     pub fn at_work(tenant: &TenantId) -> RecordQuery {
-        RecordQuery::all::<Self>("created_at", MAX_SUBSCRIPTIONS).is("enabled", true).is("tenant_id", tenant)
+        Self::of_tenant(tenant).is("enabled", true)
     }
 
     /// One enabled rule of any tenant, if there is one.

@@ -15,7 +15,8 @@ use crate::permissions::{Permission, RoomOverride};
 use crate::presence::Presence;
 use crate::presence::position::Position;
 use crate::profiles::Profile;
-use crate::reactions::StoredReaction;
+use crate::reactions::counter::ReactionCounter;
+use crate::reactions::{ReactionProgress, StoredReaction};
 use crate::rooms::Room;
 use crate::rooms::pin::{PinHead, PinnedContext};
 use crate::snapshots::{LastVersion, Snapshot};
@@ -49,6 +50,8 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<TableSession>(),
     RecordKind::of::<Payment>(),
     RecordKind::of::<StoredReaction>(),
+    RecordKind::of::<ReactionProgress>(),
+    RecordKind::of::<ReactionCounter>(),
     RecordKind::portable::<FollowerCursor>(),
     RecordKind::of::<Lease>(),
     RecordKind::portable::<Subscription>(),
@@ -74,12 +77,13 @@ pub const NOT_EXPORTED: &[&str] = &[
     "stream_tickets",
     "clock_anchors",
     ActorName::TABLE.name,
+    ReactionCounter::TABLE.name,
 ];
 
 /// The tables that nodes cache in memory: a node invalidates them after writes of other nodes before it sees a later
 /// event.
 pub const CACHED_IN_MEMORY: [&Table; 4] =
-    [Subscription::TABLE, StoredReaction::TABLE, WebhookCounter::TABLE, ApiKey::TABLE];
+    [Subscription::TABLE, ReactionCounter::TABLE, WebhookCounter::TABLE, ApiKey::TABLE];
 
 /// One kind of record.
 pub struct RecordKind {

@@ -1,14 +1,14 @@
 //! Reactions: the rules by which actors react to events.
 
 use agentcafe_domain::kernel::{
-    DomainError, Field, OperationError, ROOM_FILTER, RecordQuery, Rules, TENANT_FILTER, TenantId,
+    DomainError, Field, OperationError, ROOM_FILTER, Record, RecordQuery, Rules, TENANT_FILTER, TenantId,
 };
 use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_domain::reactions::manage::unknown;
 use agentcafe_domain::reactions::{
     ANY_EVENT, CreateReaction as CreateReactionCommand, DeleteReaction, DeleteReactionResponse,
-    MAX_SUBSCRIPTIONS, ReactionSubscription, StoredReaction, UpdateReaction as UpdateReactionCommand,
-    WriteReactionResponse,
+    MAX_SUBSCRIPTIONS, ReactionProgress, ReactionSubscription, StoredReaction,
+    UpdateReaction as UpdateReactionCommand, WriteReactionResponse,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -63,7 +63,10 @@ impl Operation for ListReactions {
         let is_cut = records.len() > limit;
         records.truncate(limit);
         let next_cursor = records.last().filter(|_| is_cut).map(|last| cursor_behind(&query, last));
-        Ok(Page { records, next_cursor }.map(|rule| rule.subscription).into())
+        let keys = records.iter().map(Record::key).collect();
+        let progress: Vec<Option<ReactionProgress>> = call.service.store().get_all(keys).await?;
+        let page = Page { records: records.into_iter().zip(progress).collect(), next_cursor };
+        Ok(page.map(|(rule, progress)| ReactionSubscription::new(rule.subscription, progress)).into())
     }
 }
 
@@ -94,7 +97,9 @@ impl Operation for GetReaction {
             .filter(|rule| rule.is_visible_to(&call.caller.principal))
             .map(|rule| rule.subscription)
             .filter(|rule| self.tenant.as_ref().is_none_or(|tenant| *tenant == rule.tenant_id));
-        Ok(OneReaction { subscription: found.ok_or_else(|| unknown(&self.id))? })
+        let rule = found.ok_or_else(|| unknown(&self.id))?;
+        let progress = call.service.get(StoredReaction::key_of(rule.id)).await?;
+        Ok(OneReaction { subscription: ReactionSubscription::new(rule, progress) })
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use agentcafe_testkit::{Answer, Client, Launch, Postgres, Value, json};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::launch;
@@ -89,19 +90,40 @@ pub(crate) async fn assert_names_are_taken(client: &Client) {
     assert_eq!(entered.error(400, "ERR_VALIDATION")["looksLike"], "Nova");
 }
 
+/// As if the rule of the fixture had been triggered. `json` is the type of the column.
+fn trigger_the_rule(table: &str, json: &str) -> String {
+    let (before, after) = (r#""triggerCount":0,"errorCount":0,"#, r#""triggerCount":3,"errorCount":1,"#);
+    let replaced = format!("replace(CAST(json AS text), '{before}', '{after}')");
+    format!("UPDATE {table} SET json = CAST({replaced} AS {json})")
+}
+
+/// Rules keep what earlier versions stored with them.
+async fn assert_rules_keep_their_progress(client: &Client) {
+    let listed = client.get("/v1/reactions/subscriptions").await;
+    let rule = &listed.data()["subscriptions"][0];
+    assert_eq!((&rule["triggerCount"], &rule["errorCount"]), (&json!(3), &json!(1)), "{rule}");
+    assert_eq!((&rule["lastError"], &rule["cooldownMs"]), (&json!(null), &json!(1_000)), "{rule}");
+}
+
 async fn assert_opens(launch: Launch, store: &str) {
     let server = launch.start().await;
     let client = server.client();
     assert_keys_replay(&client, store).await;
     assert_log_continues(&client, store).await;
     assert_names_are_taken(&client).await;
+    assert_rules_keep_their_progress(&client).await;
     assert_records_have_no_owner(&client).await;
 }
 
 #[tokio::test]
 async fn store_of_an_earlier_version_opens() {
     let directory = TempDir::new().unwrap();
-    fs::copy(fixture("agentcafe.db"), directory.path().join("agentcafe.db")).unwrap();
+    let database = directory.path().join("agentcafe.db");
+    fs::copy(fixture("agentcafe.db"), &database).unwrap();
+    Connection::open(&database)
+        .unwrap()
+        .execute(&trigger_the_rule("reaction_subscriptions", "blob"), [])
+        .unwrap();
     assert_opens(launch().data_dir(directory.path()).env("DATABASE_URL", ""), "sqlite").await;
 }
 
@@ -111,6 +133,7 @@ async fn postgres_database_of_an_earlier_version_opens() {
     let output = Command::new("psql")
         .args(["--quiet", "--set=ON_ERROR_STOP=1", "--file"])
         .arg(fixture("postgres.sql"))
+        .args(["--command", &trigger_the_rule("public.reaction_subscriptions", "text")])
         .arg(&url)
         .output()
         .unwrap();

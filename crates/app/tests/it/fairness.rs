@@ -1,9 +1,11 @@
 //! What one tenant does slows another little: storms of reactions, cascades, and hanging webhook targets.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_testkit::{Client, Reaction, Receiver, Value, eventually, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -13,13 +15,21 @@ use crate::webhook_delivery::message_subscription;
 use crate::webhook_subscriptions::subscribe;
 use crate::{launch, merged};
 
-/// How many rules react to every event in a storm.
-const STORM_RULES: usize = 300;
-/// How long says are measured, alone and beside a storm.
-const MEASURED: Duration = Duration::from_secs(4);
+/// How many rules react to every event in a storm: as many as a tenant may have.
+const STORM_RULES: usize = 1_000;
+/// How many rules are created at a time.
+const CREATED_AT_ONCE: usize = 50;
+/// The pause between the says that are measured: fifty a second, which a debug build carries beside a storm.
+const PACE: Duration = Duration::from_millis(20);
+/// In how many rooms they are, each with a rule: a rule reacts to one event after the other.
+const ROOMS: u32 = 4;
+/// How long says are measured, alone and beside a storm, how often. The best time counts, because other tests run meanwhile: a
+/// tenant that is held up is so each time.
+const MEASURED: Duration = Duration::from_secs(2);
+const ROUNDS: usize = 3;
+/// How long the commit batches of a debug build may take, which a say and then a reaction wait for beside a storm.
+const BATCHES: Duration = Duration::from_millis(250);
 const DEADLINE: Duration = Duration::from_secs(120);
-/// What other programs on the machine may add to the latencies beside a storm, which took 40 s when lanes were shared.
-const NOISE: Duration = Duration::from_secs(1);
 
 async fn say_as(client: &Client, tenant: &str, actor: &str, over: Value) -> Value {
     let body = merged(json!({"tenantId": tenant, "actorId": actor, "text": "hi"}), &over);
@@ -28,12 +38,15 @@ async fn say_as(client: &Client, tenant: &str, actor: &str, over: Value) -> Valu
 
 /// Rules of the tenant `storm` that answer every event, those of reactions too.
 async fn storm_rules(client: &Client, count: usize) -> Vec<String> {
-    let mut making = JoinSet::new();
+    let (mut making, permits) = (JoinSet::new(), Arc::new(Semaphore::new(CREATED_AT_ONCE)));
     for number in 0..count {
-        let client = client.clone();
+        let (client, permits) = (client.clone(), Arc::clone(&permits));
         let over = json!({"tenantId": "storm", "targetActorId": format!("bot-{number}"), "triggerEventTypes": ["*"],
             "ignoreReactionEvents": false});
-        making.spawn(async move { rule(&client, over).await });
+        making.spawn(async move {
+            let _permit = permits.acquire().await;
+            rule(&client, over).await
+        });
     }
     making.join_all().await
 }
@@ -51,24 +64,38 @@ async fn reactions_of(client: &Client, tenant: &str, kind: &str) -> Vec<Value> {
     events_matching(client, &format!("tenantId={tenant}")).await.into_iter().filter(is_one).collect()
 }
 
-fn percentile(mut of: Vec<Duration>, percent: usize) -> Duration {
+/// Of a hundred, the second longest.
+fn percentile_99(mut of: Vec<Duration>) -> Duration {
     of.sort_unstable();
-    of[(of.len() * percent / 100).min(of.len() - 1)]
+    of[(of.len() * 99 / 100).saturating_sub(1)]
 }
 
-/// Twenty-five says a second of the tenant `calm`: how long their answers took, and how long after its say each reaction was in
+/// The 99th percentiles of the best round: of the answers to says, and of the reactions to them.
+async fn best_of_rounds(client: &Client) -> [Duration; 2] {
+    let mut best = [Duration::MAX; 2];
+    for _ in 0..ROUNDS {
+        let (says, reactions) = measure(client).await;
+        best = [best[0].min(percentile_99(says)), best[1].min(percentile_99(reactions))];
+    }
+    best
+}
+
+/// Says of the tenant `calm`: how long their answers took, and how long after its say each reaction was in
 /// the log, by the times of the events.
 async fn measure(client: &Client) -> (Vec<Duration>, Vec<Duration>) {
     let known = reactions_of(client, "calm", "order_changed").await.len();
-    let (mut ticks, began) = (interval(Duration::from_millis(40)), Instant::now());
+    let (mut ticks, began) = (interval(PACE), Instant::now());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut saying = JoinSet::new();
-    while began.elapsed() < MEASURED {
+    for room in (0..ROOMS).cycle() {
+        if began.elapsed() >= MEASURED {
+            break;
+        }
         ticks.tick().await;
         let client = client.clone();
         saying.spawn(async move {
             let began = Instant::now();
-            say_as(&client, "calm", "Nova", json!({})).await;
+            say_as(&client, "calm", "Nova", json!({"roomId": format!("room-{room}")})).await;
             began.elapsed()
         });
     }
@@ -91,30 +118,32 @@ async fn measure(client: &Client) -> (Vec<Duration>, Vec<Duration>) {
     (says, reactions.iter().map(delay).collect())
 }
 
-/// Kind: one tenant's work holds up another's. A tenant with rules that answer each other says something again and again, beside the
-/// says of another tenant and its reactions. Compared in one run, with room for the noise of the machine.
+/// Kind: one tenant's work holds up another's. A tenant with as many rules as it may have, which answer each other, says something
+/// again and again, beside the says of another tenant and its reactions. Compared in one run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reactions_of_a_tenant_are_not_delayed_by_the_storm_of_another() {
     let server = launch().env("REACTION_MAX_PER_CAUSE", STORM_RULES + 100).start().await;
     let client = server.client();
-    rule(&client, json!({"tenantId": "calm", "actionType": "order", "actionPayload": {"itemId": "tea"}}))
-        .await;
-    let alone = measure(&client).await;
+    for room in 0..ROOMS {
+        let order = json!({"tenantId": "calm", "roomId": format!("room-{room}"), "actionType": "order",
+            "actionPayload": {"itemId": "tea"}});
+        rule(&client, order).await;
+    }
+    let alone = best_of_rounds(&client).await;
     storm_rules(&client, STORM_RULES).await;
     let stormy = client.clone();
     let storm = tokio::spawn(async move {
-        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        let mut pace = interval(Duration::from_millis(500));
         loop {
             pace.tick().await;
             say_as(&stormy, "storm", "Nova", json!({})).await;
         }
     });
-    let beside = measure(&client).await;
+    let beside = best_of_rounds(&client).await;
     storm.abort();
-    for (what, alone, beside) in [("says", alone.0, beside.0), ("reactions", alone.1, beside.1)] {
-        let (alone, beside) = (percentile(alone, 95), percentile(beside, 95));
+    for (what, alone, beside) in [("says", alone[0], beside[0]), ("reactions", alone[1], beside[1])] {
         println!("{what}: {alone:?} alone, {beside:?} beside a storm");
-        assert!(beside <= alone * 3 + NOISE, "{what}: {alone:?} alone, {beside:?} beside a storm");
+        assert!(beside <= alone * 2 + BATCHES, "{what}: {alone:?} alone, {beside:?} beside a storm");
     }
     eventually("the rules count what they did not answer", DEADLINE, async || {
         let listed = client.get("/v1/reactions/subscriptions?tenantId=storm").await;

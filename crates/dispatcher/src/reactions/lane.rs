@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Sequence, TenantId};
-use agentcafe_domain::reactions::{MatchResult, SourceEvent, StoredReaction};
+use agentcafe_domain::reactions::{MatchResult, SourceEvent};
 use agentcafe_engine::Engine;
 use agentcafe_eventlog::{EventFilter, Follower, LoggedEvent};
 use agentcafe_store::Failure;
 use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::budget::CascadeBudgets;
 use super::lanes::Lanes;
 use super::refusals::Refusals;
-use super::rules::{Rules, TenantRules};
+use super::rules::{CachedRule, Rules, TenantRules};
 use super::run::ReactionRunner;
 use super::{pause, unread};
 
@@ -30,6 +30,8 @@ const MAX_BUSY_TENANTS: usize = 4;
 /// The reactions to an event with more of them than this run one at a time, all in all, while other tenants have a lane: they take
 /// long anyway, and would make the commit batches of the others longer.
 const MAX_NARROW_REACTIONS: usize = 16;
+/// After how many comparisons of a rule with an event other tasks get their turn on this thread.
+const COMPARED_AT_ONCE: usize = 1_000;
 /// How long refusals of a lane that is behind are only counted in memory.
 const RECORD_REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
@@ -53,7 +55,7 @@ impl LaneContext {
 
 /// A reaction of a rule to an event.
 struct Reaction {
-    rule: Arc<StoredReaction>,
+    rule: Arc<CachedRule>,
     /// Resolves when the rule has processed its previous event.
     previous: Option<oneshot::Receiver<()>>,
     /// Sent when the rule has processed this event; dropped if it could not, so that it skips the later ones too.
@@ -117,7 +119,7 @@ impl Lane {
             // Later ones are not assigned to this lane yet, or are so again.
             page.events.retain(|event| event.sequence <= last);
             let rules = self.context.rules.of_tenant(&self.tenant).await.map_err(unread)?;
-            let (jobs, matched_to) = self.match_events(&page.events, &rules);
+            let (jobs, matched_to) = self.match_events(&page.events, &rules).await;
             let scanned_to = matched_to.unwrap_or(page.scanned_to).min(last);
             let has_reactions = !jobs.is_empty();
             let processed_to = self.run_jobs(jobs, scanned_to).await;
@@ -133,9 +135,13 @@ impl Lane {
     }
 
     /// Matches events with the rules. Returns the last event that was matched, if it is not the last of all.
-    fn match_events(&self, events: &[LoggedEvent], rules: &TenantRules) -> (Vec<Job>, Option<Sequence>) {
+    async fn match_events(
+        &self,
+        events: &[LoggedEvent],
+        rules: &TenantRules,
+    ) -> (Vec<Job>, Option<Sequence>) {
         let mut last_of: HashMap<Uuid, oneshot::Receiver<()>> = HashMap::new();
-        let (mut jobs, mut count) = (Vec::new(), 0);
+        let (mut jobs, mut count, mut compared) = (Vec::new(), 0, 0);
         for event in events.iter().filter(|_| !rules.is_empty()) {
             let source = match SourceEvent::read(&event.json) {
                 Ok(source) => Arc::new(source),
@@ -147,7 +153,7 @@ impl Lane {
             let mut reactions = Vec::new();
             for rule in self.answering(&source, rules) {
                 let (done, end) = oneshot::channel();
-                let previous = last_of.insert(rule.subscription.id, end);
+                let previous = last_of.insert(rule.stored.subscription.id, end);
                 reactions.push(Reaction { rule, previous, done });
             }
             count += reactions.len();
@@ -157,12 +163,17 @@ impl Lane {
             if count >= MAX_BATCH_REACTIONS {
                 return (jobs, Some(event.sequence));
             }
+            compared += rules.len();
+            if compared >= COMPARED_AT_ONCE {
+                compared = 0;
+                yield_now().await;
+            }
         }
         (jobs, None)
     }
 
     /// The rules that answer an event.
-    fn answering(&self, source: &SourceEvent, rules: &TenantRules) -> Vec<Arc<StoredReaction>> {
+    fn answering(&self, source: &SourceEvent, rules: &TenantRules) -> Vec<Arc<CachedRule>> {
         let LaneContext { engine, budgets, .. } = &*self.context;
         let (now, elapsed) = (engine.now(), engine.clock.stopwatch());
         let outcomes = &engine.metrics.reactions.outcomes;
@@ -178,12 +189,12 @@ impl Lane {
                 MatchResult::Skips => drop(outcomes.get("skipped").inc()),
                 MatchResult::EndsChain => {
                     outcomes.get("limited").inc();
-                    self.refusals.add(rule, source, "hop_limit");
+                    self.refusals.add(&rule.stored, source, "hop_limit");
                 }
                 MatchResult::Answers if budgets.take(source, elapsed) => answering.push(Arc::clone(rule)),
                 MatchResult::Answers => {
                     outcomes.get("limited").inc();
-                    self.refusals.add(rule, source, "cascade_limit");
+                    self.refusals.add(&rule.stored, source, "cascade_limit");
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, EventAuthor, IdempotencyKey, Sequence};
 use agentcafe_domain::reactions::{
-    MatchResult, ReactionOutcome, RunReaction, SourceEvent, StoredReaction, last_error,
+    MatchResult, ReactionOutcome, ReactionProgress, RunReaction, SourceEvent, StoredReaction, last_error,
 };
 use agentcafe_engine::metrics::GaugeGuard;
 use agentcafe_engine::{Engine, SubmittedCommand};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pause;
 use super::refusals::Refusals;
+use super::rules::CachedRule;
 
 /// The scope of the idempotency keys of reactions, and the route in their traces.
 const SCOPE: &str = "reactions:run";
@@ -63,17 +64,25 @@ impl<'l> ReactionRunner<'l> {
     }
 
     /// Runs the reaction of a rule. Returns `false` if `ending` is cancelled before it has an outcome.
-    pub(super) async fn run(&self, mut rule: Arc<StoredReaction>) -> bool {
+    pub(super) async fn run(&self, mut rule: Arc<CachedRule>) -> bool {
+        if !self.is_due(&rule) {
+            // It is cooling down since an event that was matched together with this one.
+            return self.count("skipped");
+        }
         loop {
-            match self.attempt(&rule).await {
-                Attempt::Completed(ReactionOutcome::Triggered) => return self.count("triggered"),
+            let now = self.engine.now();
+            match self.attempt(&rule.stored).await {
+                Attempt::Completed(ReactionOutcome::Triggered) => {
+                    rule.trigger(&self.source, now);
+                    return self.count("triggered");
+                }
                 Attempt::Completed(ReactionOutcome::Skipped) => return self.count("skipped"),
                 Attempt::Refused(error) => {
-                    self.refusals.add(&rule, &self.source, last_error(&error).unwrap_or_default());
+                    self.refusals.add(&rule.stored, &self.source, last_error(&error).unwrap_or_default());
                     // The settings have become narrower than the rule, or the target may not do it.
                     return self.count(if error.code == Code::Validation { "failed" } else { "skipped" });
                 }
-                Attempt::Changed => match self.reload(&rule).await {
+                Attempt::Changed => match self.reload(&rule.stored).await {
                     Ok(Some(current)) => {
                         rule = current;
                         continue;
@@ -83,8 +92,8 @@ impl<'l> ReactionRunner<'l> {
                 },
                 Attempt::Retry(why) => tracing::debug!(why, "a reaction is retried"),
                 Attempt::Internal(why) => {
-                    tracing::error!(subscription = %rule.subscription.id, why, "a reaction failed");
-                    self.refusals.add(&rule, &self.source, &why);
+                    tracing::error!(subscription = %rule.stored.subscription.id, why, "a reaction failed");
+                    self.refusals.add(&rule.stored, &self.source, &why);
                     return self.count("failed");
                 }
             }
@@ -126,12 +135,17 @@ impl<'l> ReactionRunner<'l> {
     }
 
     /// The rule as it is now, if it still matches the event.
-    async fn reload(&self, rule: &StoredReaction) -> Result<Option<Arc<StoredReaction>>, ReadError> {
+    async fn reload(&self, rule: &StoredReaction) -> Result<Option<Arc<CachedRule>>, ReadError> {
         let key = StoredReaction::key_of(rule.subscription.id);
-        let current: Option<StoredReaction> = self.engine.store.get(key).await?;
-        let now = self.engine.now();
-        let matches = |rule: &StoredReaction| rule.verdict(&self.source, now) == MatchResult::Answers;
-        Ok(current.filter(matches).map(Arc::new))
+        let Some(current) = self.engine.store.get::<StoredReaction>(key.clone()).await? else {
+            return Ok(None);
+        };
+        let progress: Option<ReactionProgress> = self.engine.store.get(key).await?;
+        Ok(Some(CachedRule::new(current, progress)).filter(|rule| self.is_due(rule)))
+    }
+
+    fn is_due(&self, rule: &CachedRule) -> bool {
+        rule.verdict(&self.source, self.engine.now()) == MatchResult::Answers
     }
 
     /// Counts an outcome, and returns `true`.

@@ -24,12 +24,6 @@ impl ConcurrencyLimiter {
         Self { fast: Semaphore::new(fast), slow: Semaphore::new(max_slow) }
     }
 
-    /// Makes an attempt when there is a permit for it, and returns whether it was slow. If the last attempt of its kind was
-    /// slow, it takes a slow permit from the beginning; one that becomes slow exchanges its permit, when a slow one is free.
-    pub(super) async fn attempt<T>(&self, was_slow: bool, attempt: impl Future<Output = T>) -> (T, bool) {
-        run(was_slow, |is_slow| self.acquire(is_slow), attempt).await
-    }
-
     async fn acquire(&self, is_slow: bool) -> SemaphorePermit<'_> {
         let permits = if is_slow { &self.slow } else { &self.fast };
         permits.acquire().await.expect("the semaphores are never closed")
@@ -50,37 +44,30 @@ impl TenantLimiter {
         Self { own: ConcurrencyLimiter::new(max_fast, max_slow), all, turns: Default::default() }
     }
 
-    /// As [`ConcurrencyLimiter::attempt`].
+    /// Makes an attempt when there is a permit for it, and returns whether it was slow. If the last attempt of its kind was
+    /// slow, it takes a slow permit from the beginning; one that becomes slow exchanges its permit, when a slow one is free.
     pub(super) async fn attempt<T>(&self, was_slow: bool, attempt: impl Future<Output = T>) -> (T, bool) {
-        run(was_slow, |is_slow| self.acquire(is_slow), attempt).await
+        let permits = self.acquire(was_slow).await;
+        let mut attempt = pin!(attempt);
+        if let Ok(result) = timeout(SLOW_AFTER, attempt.as_mut()).await {
+            return (result, false);
+        }
+        if was_slow {
+            return (attempt.await, true);
+        }
+        tokio::select! {
+            biased;
+            result = attempt.as_mut() => (result, true),
+            _slow = self.acquire(true) => {
+                drop(permits);
+                (attempt.await, true)
+            }
+        }
     }
 
     async fn acquire(&self, is_slow: bool) -> [SemaphorePermit<'_>; 2] {
         let own = self.own.acquire(is_slow).await;
         let _turn = self.turns[usize::from(is_slow)].lock().await;
         [own, self.all.acquire(is_slow).await]
-    }
-}
-
-async fn run<T, Permit, Acquiring: Future<Output = Permit>>(
-    was_slow: bool,
-    acquire: impl Fn(bool) -> Acquiring,
-    attempt: impl Future<Output = T>,
-) -> (T, bool) {
-    let permit = acquire(was_slow).await;
-    let mut attempt = pin!(attempt);
-    if let Ok(result) = timeout(SLOW_AFTER, attempt.as_mut()).await {
-        return (result, false);
-    }
-    if was_slow {
-        return (attempt.await, true);
-    }
-    tokio::select! {
-        biased;
-        result = attempt.as_mut() => (result, true),
-        _slow = acquire(true) => {
-            drop(permit);
-            (attempt.await, true)
-        }
     }
 }

@@ -11,15 +11,16 @@ use agentcafe_store::Failure;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::sleep;
 
-/// The most reports in the queue; followers wait while it is full.
+/// The most reports in the queue, and those of one tenant; its followers wait while there are as many.
 pub(super) const MAX_QUEUED: usize = 1_024;
+pub(super) const MAX_TENANT_QUEUED: usize = RecordDeliveries::BATCH;
 /// The first pause before a retry, and the longest.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
 /// The most attempts to record once the lease has ended.
 const MAX_FINAL_ATTEMPTS: u32 = 6;
 
-/// A report, with a permit that limits the unrecorded attempts of its subscription.
-pub(super) type QueuedReport = (DeliveryReport, Option<OwnedSemaphorePermit>);
+/// A report, with the permits that limit the unrecorded attempts of its subscription, and the reports of its tenant.
+pub(super) type QueuedReport = (DeliveryReport, [Option<OwnedSemaphorePermit>; 2]);
 
 /// Records while this node holds a lease.
 pub(super) struct DeliveryRecorder {

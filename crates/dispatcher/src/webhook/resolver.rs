@@ -14,11 +14,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::limiter::ConcurrencyLimiter;
+use super::limiter::{ConcurrencyLimiter, TenantLimiter};
 
 /// The most concurrent lookups, without those that are slow, and of these.
 const MAX_LOOKUPS: usize = 32;
 const MAX_SLOW_LOOKUPS: usize = 256;
+/// The same for one tenant.
+const MAX_TENANT_LOOKUPS: usize = 8;
+const MAX_TENANT_SLOW_LOOKUPS: usize = 128;
 /// How long a lookup may take: longer than a resolver needs to pass over a name server that is down. A thread cannot be stopped, so
 /// the lookup continues in its place among the slow ones.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,32 +42,63 @@ fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
     Ok((host, 0).to_socket_addrs()?.collect())
 }
 
+tokio::task_local! {
+    /// The lookups of the tenant whose delivery this task makes.
+    static LOOKUPS: Arc<TenantLookups>;
+}
+
 /// Resolves names on threads of its own: the system's resolver may block for long, which must not delay database reads on the
 /// shared pool of threads. Names whose lookups hang delay no other names: each has at most one lookup, among the slow ones.
 pub(super) struct Resolver {
     rules: WebhookRules,
-    lookups: Arc<Lookups>,
+    /// The lookups of attempts outside [`TenantLookups::scope`].
+    others: Arc<TenantLookups>,
 }
 
-/// The lookups of all names.
-struct Lookups {
+/// The lookups of all tenants.
+pub(super) struct Lookups {
     resolve: fn(&str) -> io::Result<Vec<SocketAddr>>,
-    limiter: ConcurrencyLimiter,
-    running: Mutex<HashMap<String, Lookup>>,
+    limiter: Arc<ConcurrencyLimiter>,
     /// The names whose last lookup was slow.
     slow: Mutex<HashSet<String>>,
 }
 
+/// The lookups of a tenant, which delay those of no other.
+pub(super) struct TenantLookups {
+    all: Arc<Lookups>,
+    limiter: TenantLimiter,
+    running: Mutex<HashMap<String, Lookup>>,
+}
+
 impl Resolver {
-    pub(super) fn new(rules: WebhookRules) -> Self {
-        Self { rules, lookups: Lookups::new(system) }
+    pub(super) fn new(rules: WebhookRules, lookups: &Arc<Lookups>) -> Self {
+        Self { rules, others: TenantLookups::new(lookups) }
     }
 }
 
 impl Lookups {
-    fn new(resolve: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Arc<Self> {
-        let limiter = ConcurrencyLimiter::new(MAX_LOOKUPS, MAX_SLOW_LOOKUPS);
-        Arc::new(Self { resolve, limiter, running: Mutex::default(), slow: Mutex::default() })
+    /// Lookups with the resolver of the system.
+    pub(super) fn new() -> Arc<Self> {
+        Self::with(system)
+    }
+
+    fn with(resolve: fn(&str) -> io::Result<Vec<SocketAddr>>) -> Arc<Self> {
+        let limiter = Arc::new(ConcurrencyLimiter::new(MAX_LOOKUPS, MAX_SLOW_LOOKUPS));
+        Arc::new(Self { resolve, limiter, slow: Mutex::default() })
+    }
+}
+
+impl TenantLookups {
+    /// A tenant's part of all lookups.
+    pub(super) fn new(all: &Arc<Lookups>) -> Arc<Self> {
+        let of_all = Arc::clone(&all.limiter);
+        let limiter = TenantLimiter::new(MAX_TENANT_LOOKUPS, MAX_TENANT_SLOW_LOOKUPS, of_all);
+        Arc::new(Self { all: Arc::clone(all), limiter, running: Mutex::default() })
+    }
+
+    /// Runs a delivery, whose lookups are these.
+    pub(super) async fn scope<T>(self: &Arc<Self>, delivery: impl Future<Output = T>) -> T {
+        LOOKUPS.scope(Arc::clone(self), delivery).await
     }
 
     /// The lookup of a name: the one that is running, or a new one.
@@ -88,9 +122,9 @@ impl Lookups {
 
     /// Makes a lookup when there is a permit for it.
     async fn run(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        let was_slow = self.slow.lock().contains(host);
-        let (found, is_slow) = self.limiter.attempt(was_slow, on_thread(self.resolve, host)).await;
-        let mut slow = self.slow.lock();
+        let was_slow = self.all.slow.lock().contains(host);
+        let (found, is_slow) = self.limiter.attempt(was_slow, on_thread(self.all.resolve, host)).await;
+        let mut slow = self.all.slow.lock();
         if !is_slow {
             slow.remove(host);
         } else {
@@ -129,7 +163,8 @@ fn allowed(
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (rules, lookup) = (self.rules, self.lookups.find(name.as_str().to_owned()));
+        let lookups = LOOKUPS.try_with(Arc::clone).unwrap_or_else(|_| Arc::clone(&self.others));
+        let (rules, lookup) = (self.rules, lookups.find(name.as_str().to_owned()));
         Box::pin(async move {
             let found = timeout(LOOKUP_TIMEOUT, lookup).await?.map_err(unshared)?;
             let addresses: Addrs = Box::new(allowed(found.into_iter(), rules)?.into_iter());
@@ -151,11 +186,24 @@ mod tests {
         Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))])
     }
 
-    /// One tenant's dead targets must not delay another's: here by the lookups of their names.
+    /// Kind: shared permits. The names of a tenant's dead targets, more than have permits, delay no name of another.
+    #[tokio::test]
+    async fn resolver_names_of_a_tenant_that_hang_delay_no_name_of_another() {
+        let all = Lookups::with(some_hang);
+        let (storm, calm) = (TenantLookups::new(&all), TenantLookups::new(&all));
+        let names = 0..2 * MAX_SLOW_LOOKUPS;
+        let _hanging: Vec<Lookup> = names.map(|number| storm.find(format!("{number}.hang.test"))).collect();
+        // After the first one, all permits that the storm can have are taken.
+        let _ = storm.find("0.hang.test".to_owned()).await;
+        let found = timeout(Duration::from_secs(4), calm.find("ok.test".to_owned())).await;
+        assert_eq!(found.expect("it waits for those of another tenant").unwrap().len(), 1);
+    }
+
+    /// A target whose name hangs delays no other of the same tenant.
     #[tokio::test]
     async fn resolver_names_that_hang_delay_no_other_name() {
-        let lookups = Lookups::new(some_hang);
-        let hang = || (0..2 * MAX_LOOKUPS).map(|number| lookups.find(format!("{number}.hang.test")));
+        let lookups = TenantLookups::new(&Lookups::with(some_hang));
+        let hang = || (0..2 * MAX_TENANT_LOOKUPS).map(|number| lookups.find(format!("{number}.hang.test")));
         let hanging: Vec<Lookup> = hang().collect();
         let found = timeout(Duration::from_secs(4), lookups.find("ok.test".to_owned())).await;
         assert_eq!(found.expect("it waits for slow lookups").unwrap().len(), 1);
@@ -165,7 +213,7 @@ mod tests {
             assert!(lookup.await.is_ok());
         }
         assert!(lookups.running.lock().is_empty());
-        assert_eq!(lookups.slow.lock().len(), 2 * MAX_LOOKUPS);
+        assert_eq!(lookups.all.slow.lock().len(), 2 * MAX_TENANT_LOOKUPS);
         // From the second time on, they take no place of fast ones at all.
         let _hanging: Vec<Lookup> = hang().collect();
         tokio::task::yield_now().await;

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::resolver::Resolver;
+use super::resolver::{Lookups, Resolver};
 use crate::reconnecting_client::ReconnectingClient;
 use crate::signature;
 
@@ -62,12 +62,13 @@ pub struct WebhookSender {
     client: OnceLock<ReconnectingClient>,
     rules: WebhookRules,
     clock: Arc<dyn Clock>,
+    pub(super) lookups: Arc<Lookups>,
 }
 
 impl WebhookSender {
     /// A sender to the targets that `rules` allow.
     pub fn new(rules: WebhookRules, clock: Arc<dyn Clock>) -> Self {
-        Self { client: OnceLock::new(), rules, clock }
+        Self { client: OnceLock::new(), rules, clock, lookups: Lookups::new() }
     }
 
     /// The client that all deliveries share.
@@ -78,7 +79,7 @@ impl WebhookSender {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let resolver = Arc::new(Resolver::new(self.rules));
+        let resolver = Arc::new(Resolver::new(self.rules, &self.lookups));
         let made = ReconnectingClient::new(move || {
             Client::builder()
                 .redirect(Policy::none())

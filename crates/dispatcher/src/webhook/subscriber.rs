@@ -17,10 +17,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::limiter::TenantLimiter;
 use super::privacy::Rooms;
 use super::sender::{DeliveryRequest, LocalShortage};
-use super::{FollowerContext, SignedSubscription};
+use super::{FollowerContext, SignedSubscription, TenantShare};
 
 /// The position of a follower without work.
 pub(super) const CAUGHT_UP: u64 = u64::MAX;
@@ -45,7 +44,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Subscriber {
     id: Uuid,
     context: Arc<FollowerContext>,
-    limiter: Arc<TenantLimiter>,
+    tenant: Arc<TenantShare>,
     subscription: watch::Receiver<Arc<SignedSubscription>>,
     ending: CancellationToken,
     /// The event in progress, for the lag.
@@ -72,14 +71,14 @@ struct DeliveryState {
 impl Subscriber {
     pub(super) fn new(
         id: Uuid,
-        (context, limiter): (Arc<FollowerContext>, Arc<TenantLimiter>),
+        (context, tenant): (Arc<FollowerContext>, Arc<TenantShare>),
         subscription: watch::Receiver<Arc<SignedSubscription>>,
         ending: CancellationToken,
         position: Arc<AtomicU64>,
     ) -> Self {
         let unrecorded = Arc::new(Semaphore::new(MAX_UNRECORDED));
         let (is_slow, empty_pages) = (false, 0);
-        Self { id, context, limiter, subscription, ending, position, unrecorded, is_slow, empty_pages }
+        Self { id, context, tenant, subscription, ending, position, unrecorded, is_slow, empty_pages }
     }
 
     /// Delivers until it has to end.
@@ -313,9 +312,9 @@ impl Subscriber {
             body,
             source: DeliverySource::Live,
         };
-        let sending = self.limiter.attempt(self.is_slow, async {
+        let sending = self.tenant.attempts.attempt(self.is_slow, async {
             let _in_flight = GaugeGuard::new(&self.context.engine.metrics.webhooks.in_flight);
-            self.context.sender.deliver(&request).await
+            self.tenant.lookups.scope(self.context.sender.deliver(&request)).await
         });
         let ended = async {
             self.ending.cancelled().await;
@@ -363,7 +362,8 @@ impl Subscriber {
         state.queued = state.processed;
         state.record_cursor_at = Instant::now() + CURSOR_INTERVAL;
         let report = DeliveryReport { subscription_id: self.id, cursor: state.processed, attempt };
-        if self.context.reports.send((report, permit)).await.is_err() {
+        let of_tenant = Arc::clone(&self.tenant.reports).acquire_owned().await.ok();
+        if self.context.reports.send((report, [permit, of_tenant])).await.is_err() {
             tracing::error!("the recorder of deliveries has ended");
         }
     }

@@ -86,10 +86,10 @@ fn present(now: Timestamp, name: &str) -> Presence {
 
 /// Appends an order, and checks the rule afterwards: without an error in `want`, its reaction must have run.
 async fn check(cafe: &Cafe, rule: Uuid, want: Option<&str>, what: &str) {
-    let (before, events) = (cafe.shown(rule).await, cafe.log().await.len());
+    let (before, events) = (cafe.counts(rule).await, cafe.log().await.len());
     cafe.order("Nova").await;
     cafe.process_all().await;
-    let after = cafe.shown(rule).await;
+    let after = cafe.counts(rule).await;
     let log = cafe.log().await;
     assert_eq!(after.last_error.as_deref(), want, "{what}");
     assert_eq!(after.last_source_event_id, Some(log[events].event_id), "{what}");
@@ -204,9 +204,9 @@ async fn reactions_of_other_rules_run_when_one_is_blocked() {
         .collect();
     texts.sort_unstable_by_key(Value::to_string);
     assert_eq!(texts, [json!("first"), json!("second")]);
-    assert_eq!(cafe.shown(muted).await.error_count, 1);
+    assert_eq!(cafe.counts(muted).await.error_count, 1);
     for rule in [first, second] {
-        assert_eq!(cafe.shown(rule).await.trigger_count, 1);
+        assert_eq!(cafe.counts(rule).await.trigger_count, 1);
     }
-    assert_eq!(cafe.shown(first).await.target_actor_id, ActorId::parse("Kai").unwrap());
+    assert_eq!(cafe.stored(first).await.subscription.target_actor_id, ActorId::parse("Kai").unwrap());
 }

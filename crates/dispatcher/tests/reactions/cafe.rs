@@ -15,7 +15,7 @@ use agentcafe_domain::kernel::{
 use agentcafe_domain::keys::Principal;
 use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::orders::OrderChanged;
-use agentcafe_domain::reactions::{CreateReaction, ReactionSubscription, StoredReaction};
+use agentcafe_domain::reactions::{CreateReaction, ReactionCounts, ReactionProgress, StoredReaction};
 use agentcafe_engine::Engine;
 use agentcafe_engine::clock::RandomIds;
 use agentcafe_engine::external_calls::ExternalCallRunner;
@@ -206,13 +206,15 @@ impl Cafe {
         serde_json::from_value(made["subscription"]["id"].clone()).unwrap()
     }
 
-    async fn stored(&self, id: Uuid) -> StoredReaction {
+    pub(crate) async fn stored(&self, id: Uuid) -> StoredReaction {
         self.engine.store.get(StoredReaction::key_of(id)).await.unwrap().unwrap()
     }
 
-    /// The subscription of a rule.
-    pub(crate) async fn shown(&self, id: Uuid) -> ReactionSubscription {
-        self.stored(id).await.subscription
+    /// How often a rule was triggered, and how its last reactions ended.
+    pub(crate) async fn counts(&self, id: Uuid) -> ReactionCounts {
+        let found: Option<ReactionProgress> =
+            self.engine.store.get(StoredReaction::key_of(id)).await.unwrap();
+        found.map(|progress| progress.counts).unwrap_or_default()
     }
 
     /// All events of the log.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Sequence, Timestamp};
-use agentcafe_domain::reactions::StoredReaction;
+use agentcafe_domain::kernel::{Clock, EventType, FollowerCursor, Record, Sequence, Timestamp};
+use agentcafe_domain::reactions::counter::ReactionCounter;
 use agentcafe_engine::followers::Progress;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +30,43 @@ async fn reaction_cooldown_is_exact_to_the_millisecond() {
         cafe.process_all().await;
         assert_eq!(messages(&cafe).await, want, "after {ms} ms more");
     }
-    let shown = cafe.shown(rule).await;
-    assert_eq!((shown.trigger_count, shown.error_count, shown.last_error), (3, 0, None));
+    let counts = cafe.counts(rule).await;
+    assert_eq!((counts.trigger_count, counts.error_count, counts.last_error), (3, 0, None));
     let outcomes = &cafe.engine.metrics.reactions.outcomes;
     assert_eq!((outcomes.get("triggered").get(), outcomes.get("skipped").get() >= 2), (3, true));
+}
+
+/// A rule that was triggered before a restart still pauses after it.
+#[tokio::test]
+async fn reaction_cooldown_continues_after_a_restart() {
+    let cafe = Cafe::open().await;
+    cafe.rule(json!({"cooldownMs": 5_000})).await;
+    cafe.order("Nova").await;
+    cafe.process_all().await;
+    let cafe = cafe.restart(async |_, clock| clock.advance(4_999)).await;
+    for (ms, want) in [(0, 1), (1, 2)] {
+        cafe.clock.advance(ms);
+        cafe.order("Nova").await;
+        cafe.process_all().await;
+        assert_eq!(messages(&cafe).await, want, "after {ms} ms more");
+    }
+}
+
+/// Kind: one tenant's work holds up another's. A reaction changes no rule, so the rules that are cached stay valid.
+#[tokio::test]
+async fn reactions_invalidate_no_cached_rule() {
+    let cafe = Cafe::open().await;
+    let rule = cafe.rule(json!({})).await;
+    let (stored, changed) = (cafe.stored(rule).await, cafe.engine.store.changed(ReactionCounter::TABLE));
+    for _ in 0..3 {
+        cafe.order("Nova").await;
+    }
+    cafe.process_all().await;
+    assert_eq!(cafe.counts(rule).await.trigger_count, 3);
+    assert_eq!(cafe.stored(rule).await, stored);
+    assert!(!changed.has_changed().unwrap());
+    cafe.rule(json!({})).await;
+    assert!(changed.has_changed().unwrap());
 }
 
 /// Events that are read again, long after their idempotency keys have expired, cause no second reaction.
@@ -61,7 +94,7 @@ async fn reactions_run_once_after_the_cursor_moved_back() {
     cafe.order("Nova").await;
     cafe.process_all().await;
     assert_eq!(messages(&cafe).await, 21);
-    assert_eq!(cafe.shown(rule).await.trigger_count, 21);
+    assert_eq!(cafe.counts(rule).await.trigger_count, 21);
     assert_eq!(cafe.engine.metrics.reactions.outcomes.get("triggered").get(), 1);
 }
 
@@ -82,12 +115,7 @@ async fn reactions_start_at_the_head_of_the_log() {
 async fn reactions_that_cannot_proceed_are_reported_as_stuck() {
     let cafe = Cafe::open().await;
     let rule = cafe.rule(json!({})).await;
-    let intact = StoredReaction {
-        subscription: cafe.shown(rule).await,
-        revision: 0,
-        since: Sequence::START,
-        key_id: None,
-    };
+    let intact = cafe.stored(rule).await;
     cafe.damage(rule).await;
     cafe.order("Nova").await;
     let stuck = || cafe.engine.followers.stuck(cafe.clock.stopwatch());

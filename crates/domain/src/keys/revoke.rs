@@ -9,6 +9,7 @@ use crate::kernel::{
     Command, CommandContext, CommandError, Comparison, Query, RecordQuery, Reply, Success, Timestamp,
 };
 use crate::reactions::StoredReaction;
+use crate::reactions::counter::{ReactionCounter, put_changed as put_changed_rule};
 use crate::webhooks::Subscription;
 use crate::webhooks::change::{self, put_changed};
 
@@ -41,18 +42,19 @@ impl EndingKey {
     /// Disables the webhook subscriptions and the rules that were made or last changed with the key.
     fn disable(&self, ctx: &mut CommandContext<'_>, key: &ApiKey) -> Result<(), CommandError> {
         let is_of_key = |key_id: Option<&String>| key_id == Some(&self.key_id);
+        ctx.load(vec![Query::Many(subscriptions(key)), Query::Many(Self::rules(key))])?;
+        let rules = ctx.find::<StoredReaction>(Self::rules(key))?;
+        ctx.load(rules.iter().map(|rule| ReactionCounter::read(&rule.subscription.tenant_id)).collect())?;
         for mut subscription in ctx.find::<Subscription>(subscriptions(key))? {
             if subscription.enabled && is_of_key(subscription.key_id.as_ref()) {
                 subscription.enabled = false;
                 put_changed(ctx, &mut subscription)?;
             }
         }
-        for mut rule in ctx.find::<StoredReaction>(Self::rules(key))? {
+        for mut rule in rules {
             if rule.subscription.enabled && is_of_key(rule.key_id.as_ref()) {
                 rule.subscription.enabled = false;
-                rule.subscription.updated_at = ctx.now;
-                rule.revision += 1;
-                ctx.put(&rule);
+                put_changed_rule(ctx, &mut rule)?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::action::ActionKind;
-use super::{ANY_EVENT, ReactionAction, ReactionSubscription};
+use super::{ANY_EVENT, ReactionAction, ReactionRule};
 use crate::kernel::{ActorId, Code, DomainError, Field, Fields, METADATA, RoomId, Rules, too_large};
 use crate::work::set;
 
@@ -187,7 +187,7 @@ impl ReactionInput {
     ///
     /// # Errors
     /// As [`ReactionInput::action`].
-    pub(super) fn apply(&self, to: &mut ReactionSubscription, rules: &Rules) -> Result<(), DomainError> {
+    pub(super) fn apply(&self, to: &mut ReactionRule, rules: &Rules) -> Result<(), DomainError> {
         if self.kind.is_some() || self.payload.is_some() {
             to.action = self.action(Some(&to.action), rules)?;
         }

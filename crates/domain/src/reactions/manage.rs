@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::counter::{self, ReactionCounter};
 use super::draft::{ROOM_ID, ReactionInput, TARGET_ACTOR_ID};
 use super::{
-    MAX_OWNED_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, ReactionAction, ReactionSubscription, StoredReaction,
+    MAX_OWNED_SUBSCRIPTIONS, ReactionAction, ReactionProgress, ReactionRule, ReactionSubscription,
+    StoredReaction,
 };
 use crate::kernel::{
     ActorId, ActorInRoom, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Query,
@@ -60,7 +62,7 @@ struct ReactionScope<'s> {
 }
 
 impl<'s> ReactionScope<'s> {
-    fn of(rule: &'s ReactionSubscription) -> Self {
+    fn of(rule: &'s ReactionRule) -> Self {
         Self {
             tenant_id: &rule.tenant_id,
             room_id: rule.room_id.as_ref(),
@@ -187,28 +189,9 @@ impl CreateReaction {
         }
     }
 
-    fn others(&self) -> RecordQuery {
-        RecordQuery::all::<StoredReaction>("created_at", MAX_SUBSCRIPTIONS).is("tenant_id", &self.tenant_id)
-    }
-
     /// The rules that the caller has already; none if their number is not limited.
     fn owned(&self) -> Option<RecordQuery> {
         self.principal.owner().map(|owner| StoredReaction::of_owner(&owner).is("tenant_id", &self.tenant_id))
-    }
-
-    /// Checks that the tenant and the caller may have one more.
-    fn check_limits(&self, ctx: &CommandContext<'_>) -> Result<(), CommandError> {
-        let of_tenant = Some((self.others(), MAX_SUBSCRIPTIONS, "a tenant"));
-        let of_owner = self.owned().map(|owned| (owned, MAX_OWNED_SUBSCRIPTIONS, "an owner"));
-        for (query, max, whose) in of_tenant.into_iter().chain(of_owner) {
-            let others = ctx.find::<StoredReaction>(query)?.len();
-            if others >= max {
-                let message = format!("{whose} has at most {max} reaction subscriptions");
-                let error = DomainError::out_of_bounds("subscriptions", message, others + 1);
-                return Err(error.with("max", max).into());
-            }
-        }
-        Ok(())
     }
 
     /// The new subscription, which ignores earlier events.
@@ -217,7 +200,7 @@ impl CreateReaction {
         wanted: &NewReaction,
         ctx: &mut CommandContext<'_>,
     ) -> Result<StoredReaction, CommandError> {
-        let mut subscription = ReactionSubscription {
+        let mut subscription = ReactionRule {
             id: ctx.fresh_id(),
             tenant_id: self.tenant_id.clone(),
             room_id: None,
@@ -230,11 +213,6 @@ impl CreateReaction {
             ignore_self: true,
             ignore_reaction_events: true,
             metadata: serde_json::Map::new(),
-            trigger_count: 0,
-            error_count: 0,
-            last_triggered_at: None,
-            last_source_event_id: None,
-            last_error: None,
             created_by: wanted.created_by.clone(),
             owner: self.principal.owner(),
             created_at: ctx.now,
@@ -250,7 +228,7 @@ impl Command for CreateReaction {
     fn reads(&self) -> Vec<Query> {
         let Ok(wanted) = &self.wanted else { return Vec::new() };
         let mut reads = self.scope(wanted).reads(wanted.created_by.as_ref());
-        reads.push(Query::Many(self.others()));
+        reads.push(ReactionCounter::read(&self.tenant_id));
         reads.extend(self.owned().map(Query::Many));
         reads
     }
@@ -259,10 +237,14 @@ impl Command for CreateReaction {
         let wanted = self.wanted.as_ref().map_err(Clone::clone)?;
         let caller = RuleCaller { principal: &self.principal, requester: wanted.created_by.as_ref() };
         self.scope(wanted).permit(ctx, caller, CREATE)?;
-        self.check_limits(ctx)?;
+        if let Some(owned) = self.owned() {
+            let others = ctx.find::<StoredReaction>(owned)?.len();
+            counter::check_limit("an owner", others, MAX_OWNED_SUBSCRIPTIONS)?;
+        }
         let made = self.make(wanted, ctx)?;
-        ctx.put(&made);
-        Ok(WriteReactionResponse::reply(ctx, Success::Created, made.subscription))
+        counter::put_new(ctx, &made)?;
+        let shown = ReactionSubscription::new(made.subscription, None);
+        Ok(WriteReactionResponse::reply(ctx, Success::Created, shown))
     }
 }
 
@@ -299,9 +281,14 @@ impl ReactionSelector {
 
     fn reads(&self) -> Vec<Query> {
         let own = self.id.map(|id| Query::one::<StoredReaction>(StoredReaction::key_of(id)));
-        let scope = self.expected.as_ref().map(|expected| ReactionScope::of(&expected.subscription));
-        let scope = scope.map(|scope| scope.reads(self.requester.as_ref()));
-        own.into_iter().chain(scope.into_iter().flatten()).collect()
+        let expected = self.expected.as_ref().map(|expected| self.reads_of(&expected.subscription));
+        own.into_iter().chain(expected.into_iter().flatten()).collect()
+    }
+
+    /// What a change of this rule reads.
+    fn reads_of(&self, rule: &ReactionRule) -> Vec<Query> {
+        let scope = ReactionScope::of(rule).reads(self.requester.as_ref());
+        scope.into_iter().chain([ReactionCounter::read(&rule.tenant_id)]).collect()
     }
 
     fn find(&self, ctx: &CommandContext<'_>) -> Result<StoredReaction, CommandError> {
@@ -313,7 +300,9 @@ impl ReactionSelector {
             self.tenant_id.as_ref().is_none_or(|tenant| *tenant == stored.subscription.tenant_id)
                 && stored.is_visible_to(&self.principal)
         };
-        Ok(stored.filter(exists).ok_or_else(|| unknown(&self.shown_id))?)
+        let stored = stored.filter(exists).ok_or_else(|| unknown(&self.shown_id))?;
+        ctx.load(self.reads_of(&stored.subscription))?;
+        Ok(stored)
     }
 }
 
@@ -375,7 +364,7 @@ impl UpdateReaction {
     }
 
     /// The scope after the change, as far as it is known before.
-    fn merged(&self) -> Option<ReactionSubscription> {
+    fn merged(&self) -> Option<ReactionRule> {
         let (draft, expected) = (self.draft.as_ref().ok()?, self.named.expected.as_ref()?);
         let mut merged = expected.subscription.clone();
         merged.room_id = draft.room_id.clone().unwrap_or(merged.room_id);
@@ -387,6 +376,7 @@ impl UpdateReaction {
 impl Command for UpdateReaction {
     fn reads(&self) -> Vec<Query> {
         let mut reads = self.named.reads();
+        reads.extend(self.named.id.map(ReactionProgress::read));
         if let Some(merged) = self.merged() {
             reads.extend(ReactionScope::of(&merged).reads(self.named.requester.as_ref()));
         }
@@ -410,11 +400,12 @@ impl Command for UpdateReaction {
             // It ignores the events that were appended while it was disabled.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
-        stored.revision += 1;
         stored.key_id = self.named.principal.key_id();
-        stored.subscription.updated_at = ctx.now;
-        ctx.put(&stored);
-        Ok(WriteReactionResponse::reply(ctx, Success::Ok, stored.subscription))
+        counter::put_changed(ctx, &mut stored)?;
+        let progress = ReactionProgress::load(ctx, &stored.subscription)?;
+        ctx.put(&progress);
+        let shown = ReactionSubscription::new(stored.subscription, Some(progress));
+        Ok(WriteReactionResponse::reply(ctx, Success::Ok, shown))
     }
 }
 
@@ -441,9 +432,9 @@ impl Command for DeleteReaction {
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let StoredReaction { subscription, .. } = self.named.find(ctx)?;
-        ReactionScope::of(&subscription).permit(ctx, self.named.caller(), DELETE)?;
-        ctx.delete::<StoredReaction>(StoredReaction::key_of(subscription.id));
-        Ok(DeleteReactionResponse::reply(ctx, Success::Ok, true, subscription.id))
+        let stored = self.named.find(ctx)?;
+        ReactionScope::of(&stored.subscription).permit(ctx, self.named.caller(), DELETE)?;
+        counter::delete(ctx, &stored)?;
+        Ok(DeleteReactionResponse::reply(ctx, Success::Ok, true, stored.subscription.id))
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::{ANY_EVENT, MAX_HOPS, StoredReaction};
+use super::{ANY_EVENT, MAX_HOPS, ReactionProgress, StoredReaction};
 use crate::kernel::{ActorId, CorrelationId, EventType, RoomId, Sequence, TenantId, Timestamp};
 
 /// The members of an event that rules match.
@@ -107,28 +107,22 @@ pub enum MatchResult {
 }
 
 impl StoredReaction {
-    /// Whether the rule is within its cooldown.
-    pub fn is_cooling_down(&self, now: Timestamp) -> bool {
-        let rule = &self.subscription;
-        rule.last_triggered_at.is_some_and(|at| now < at.plus_ms(rule.cooldown_ms))
-    }
-
     /// Matches the rule with an event.
-    pub fn verdict(&self, source: &SourceEvent, now: Timestamp) -> MatchResult {
+    pub fn verdict(&self, progress: &ReactionProgress, source: &SourceEvent, now: Timestamp) -> MatchResult {
         let rule = &self.subscription;
         let triggers = &rule.trigger_event_types;
         let concerned = rule.enabled
             && rule.tenant_id == source.tenant_id
             && rule.room_id.as_ref().is_none_or(|room| *room == source.room_id)
             && triggers.iter().any(|name| name == ANY_EVENT || name == source.kind.as_str())
-            && source.sequence > self.since;
+            && source.sequence > self.since.max(progress.reacted_to);
         if !concerned {
             return MatchResult::Unconcerned;
         }
         let skips = rule.source_actor_id.as_ref().is_some_and(|actor| *actor != source.actor_id)
             || rule.ignore_self && rule.target_actor_id == source.actor_id
             || rule.ignore_reaction_events && source.hops.is_some()
-            || self.is_cooling_down(now);
+            || progress.is_cooling_down(rule, now);
         match source.hops {
             _ if skips => MatchResult::Skips,
             Some(hops) if hops >= MAX_HOPS => MatchResult::EndsChain,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::action::ReactiveAction;
-use super::{ANNOTATION, ReactionRef, SourceEvent, StoredReaction};
+use super::{ANNOTATION, ReactionProgress, ReactionRef, SourceEvent, StoredReaction};
 use crate::actors;
 use crate::kernel::{
     ActionSource, ActorInRoom, Annotation, Code, Command, CommandContext, CommandError, DomainError,
@@ -167,51 +167,45 @@ pub struct RuleRefusals {
     pub last_event_id: Uuid,
 }
 
-/// The rule as it is now, unless it is deleted or has processed the event.
-fn current(
+/// The progress of the rule, unless the rule is deleted, is cooling down, or has processed the event.
+fn due(
     ctx: &CommandContext<'_>,
     rule: &StoredReaction,
     source: &SourceEvent,
-) -> Result<Option<StoredReaction>, CommandError> {
+) -> Result<Option<ReactionProgress>, CommandError> {
     let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(rule.subscription.id))?;
     let Some(stored) = stored else { return Ok(None) };
     if stored.revision != rule.revision {
         let changed = DomainError::new(Code::Conflict).saying("the subscription was changed meanwhile");
         return Err(changed.with("subscriptionId", rule.subscription.id.to_string()).into());
     }
-    Ok(Some(stored).filter(|stored| source.sequence > stored.since))
+    let progress = ReactionProgress::load(ctx, &stored.subscription)?;
+    let is_new = source.sequence > stored.since.max(progress.reacted_to);
+    Ok((is_new && !progress.is_cooling_down(&stored.subscription, ctx.now)).then_some(progress))
 }
 
 impl Command for RunReaction {
     fn reads(&self) -> Vec<Query> {
         let actor = self.actor();
         let own = self.answering().reads(&actor);
-        let rule = Query::one::<StoredReaction>(StoredReaction::key_of(self.rule.subscription.id));
-        let common = [rule, presence::read(&actor), access::read(&actor)];
+        let id = self.rule.subscription.id;
+        let rule = Query::one::<StoredReaction>(StoredReaction::key_of(id));
+        let common = [rule, ReactionProgress::read(id), presence::read(&actor), access::read(&actor)];
         permissions::reads(&actor).into_iter().chain(common).chain(own).collect()
     }
 
-    /// `ERR_CONFLICT` means that the rule was changed since it was read, and must be read again.
     fn guarded_actor(&self) -> Option<ActorInRoom> {
         Some(self.actor())
     }
 
+    /// `ERR_CONFLICT` means that the rule was changed since it was read, and must be read again.
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
-        let Some(mut stored) = current(ctx, &self.rule, &self.source)? else {
+        let Some(mut progress) = due(ctx, &self.rule, &self.source)? else {
             return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
         };
-        if stored.is_cooling_down(ctx.now) {
-            return Ok(Reply::new(Success::Ok, &ReactionOutcome::Skipped));
-        }
         self.perform(ctx)?;
-        let rule = &mut stored.subscription;
-        rule.trigger_count += 1;
-        rule.last_triggered_at = Some(ctx.now);
-        rule.last_error = None;
-        rule.last_source_event_id = Some(self.source.event_id);
-        rule.updated_at = ctx.now;
-        stored.since = self.source.sequence;
-        ctx.put(&stored);
+        progress.trigger(&self.source, ctx.now);
+        ctx.put(&progress);
         Ok(Reply::new(Success::Ok, &ReactionOutcome::Triggered))
     }
 }
@@ -226,21 +220,23 @@ impl RecordRefusals {
 
 impl Command for RecordRefusals {
     fn reads(&self) -> Vec<Query> {
-        let key_of = |refused: &RuleRefusals| StoredReaction::key_of(refused.subscription_id);
-        self.0.iter().map(|refused| Query::one::<StoredReaction>(key_of(refused))).collect()
+        let ids = self.0.iter().map(|refused| refused.subscription_id);
+        let reads =
+            |id| [Query::one::<StoredReaction>(StoredReaction::key_of(id)), ReactionProgress::read(id)];
+        ids.flat_map(reads).collect()
     }
 
     fn decide(&self, ctx: &mut CommandContext<'_>) -> Result<Reply, CommandError> {
         for refused in &self.0 {
             let stored: Option<StoredReaction> = ctx.get(StoredReaction::key_of(refused.subscription_id))?;
-            let Some(mut stored) = stored else { continue };
-            let rule = &mut stored.subscription;
-            rule.error_count += refused.count;
+            let Some(stored) = stored else { continue };
+            let mut progress = ReactionProgress::load(ctx, &stored.subscription)?;
             let end = refused.last_error.floor_char_boundary(MAX_ERROR_BYTES);
-            rule.last_error = Some(refused.last_error[..end].to_owned());
-            rule.last_source_event_id = Some(refused.last_event_id);
-            rule.updated_at = ctx.now;
-            ctx.put(&stored);
+            progress.counts.error_count += refused.count;
+            progress.counts.last_error = Some(refused.last_error[..end].to_owned());
+            progress.counts.last_source_event_id = Some(refused.last_event_id);
+            progress.updated_at = ctx.now;
+            ctx.put(&progress);
         }
         Ok(Reply::new(Success::Ok, &self.0.len()))
     }

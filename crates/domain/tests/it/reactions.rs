@@ -1,7 +1,9 @@
 //! Reactions: which events a rule answers, its actions, and how it is changed.
 
 use agentcafe_domain::kernel::{ActorId, RoomId, Sequence, StoredRecord, TenantId, Timestamp};
-use agentcafe_domain::reactions::{ReactionAction, ReactionSubscription, StoredReaction};
+use agentcafe_domain::reactions::{
+    ReactionAction, ReactionCounts, ReactionProgress, ReactionRule, StoredReaction,
+};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ mod owners;
 fn rule() -> StoredReaction {
     let at = Timestamp::from_millis(0);
     StoredReaction {
-        subscription: ReactionSubscription {
+        subscription: ReactionRule {
             id: Uuid::from_u128(1),
             tenant_id: TenantId::parse("acme").unwrap(),
             room_id: Some(RoomId::main()),
@@ -27,11 +29,6 @@ fn rule() -> StoredReaction {
             ignore_self: true,
             ignore_reaction_events: true,
             metadata: Map::new(),
-            trigger_count: 0,
-            error_count: 0,
-            last_triggered_at: None,
-            last_source_event_id: None,
-            last_error: None,
             created_by: None,
             owner: None,
             created_at: at,
@@ -47,4 +44,8 @@ fn rule() -> StoredReaction {
 fn reaction_is_read_back_as_it_was_stored() {
     let stored = StoredRecord::of(&rule());
     assert_eq!(stored.read::<StoredReaction>().unwrap(), rule());
+    let counts =
+        ReactionCounts { trigger_count: 3, last_error: Some("why".to_owned()), ..ReactionCounts::default() };
+    let progress = ReactionProgress { counts, ..ReactionProgress::none(&rule().subscription) };
+    assert_eq!(StoredRecord::of(&progress).read::<ReactionProgress>().unwrap(), progress);
 }

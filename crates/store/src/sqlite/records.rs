@@ -157,6 +157,7 @@ mod tests {
             admission::sessions_of(tenant, room),
             PinnedContext::active(tenant, room),
             StoredReaction::at_work(tenant),
+            StoredReaction::of_tenant(tenant),
             StoredReaction::any_at_work(),
             StoredReaction::of_owner(&owner).is("tenant_id", tenant),
             Subscription::of_owner(&owner).is("tenant_id", tenant),

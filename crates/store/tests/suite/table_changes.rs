@@ -1,7 +1,7 @@
 //! Notifications of table changes: of one table only, and before the events of the change are visible.
 
 use agentcafe_domain::kernel::{CommandContext, CommandError, DomainError, Record, Reply, Sequence, Success};
-use agentcafe_domain::reactions::StoredReaction;
+use agentcafe_domain::reactions::counter::ReactionCounter;
 use agentcafe_domain::tasks::Task;
 use agentcafe_domain::webhooks::counter::{CounterKind, WebhookCounter};
 use agentcafe_store::{Envelope, Store};
@@ -41,7 +41,8 @@ async fn table_change_notifies_the_watchers_of_that_table_only() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let store = &opened.store;
-    let (mut counters, others) = (store.changed(WebhookCounter::TABLE), store.changed(StoredReaction::TABLE));
+    let (mut counters, others) =
+        (store.changed(WebhookCounter::TABLE), store.changed(ReactionCounter::TABLE));
     store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
     put(store, vec![task(1, "main", None, 0)]).await;
     refused(store).await;

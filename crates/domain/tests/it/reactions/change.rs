@@ -2,14 +2,14 @@
 
 use agentcafe_domain::kernel::{Code, DomainError, Rules};
 use agentcafe_domain::keys::Principal;
-use agentcafe_domain::reactions::{ReactionSubscription, StoredReaction, UpdateReaction};
+use agentcafe_domain::reactions::{ReactionRule, StoredReaction, UpdateReaction};
 use serde_json::{Value, json};
 
 use super::rule;
 use crate::harness::{Harness, body};
 
 /// The subscription after a change with this body; `enabled` is what it was before.
-fn change(enabled: bool, fields: Value) -> Result<ReactionSubscription, DomainError> {
+fn change(enabled: bool, fields: Value) -> Result<ReactionRule, DomainError> {
     let mut harness = Harness::new();
     let mut stored = rule();
     stored.subscription.enabled = enabled;
@@ -20,15 +20,15 @@ fn change(enabled: bool, fields: Value) -> Result<ReactionSubscription, DomainEr
     )?;
     let StoredReaction { subscription, revision, .. } = harness.all().remove(0);
     assert_eq!((revision, subscription.updated_at), (1, harness.now));
-    Ok(ReactionSubscription { updated_at: stored.subscription.updated_at, ..subscription })
+    Ok(ReactionRule { updated_at: stored.subscription.updated_at, ..subscription })
 }
 
 /// A change keeps what it does not name; a field that it names as null gets its default.
 #[test]
 fn reaction_update_changes_the_named_fields() {
     let change = |fields| change(false, fields).unwrap();
-    let before = ReactionSubscription { enabled: false, ..rule().subscription };
-    let all = ReactionSubscription { trigger_event_types: vec!["*".to_owned()], ..before.clone() };
+    let before = ReactionRule { enabled: false, ..rule().subscription };
+    let all = ReactionRule { trigger_event_types: vec!["*".to_owned()], ..before.clone() };
     for blank in [json!(null), json!([]), json!([" ", ""])] {
         assert_eq!(change(json!({"triggerEventTypes": blank})), all);
     }

@@ -1,7 +1,7 @@
 //! Matching of rules and events.
 
 use agentcafe_domain::kernel::{ActorId, EventType, RoomId, Sequence, TenantId, Timestamp};
-use agentcafe_domain::reactions::{ANY_EVENT, MatchResult, SourceEvent, StoredReaction};
+use agentcafe_domain::reactions::{ANY_EVENT, MatchResult, ReactionProgress, SourceEvent, StoredReaction};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ fn source() -> SourceEvent {
 #[test]
 fn reaction_matches_events_by_its_rule() {
     type Adjust = fn(&mut StoredReaction, &mut SourceEvent);
-    let cases: [(Adjust, MatchResult); 19] = [
+    let cases: [(Adjust, MatchResult); 16] = [
         (|_, _| (), MatchResult::Answers),
         (|_, source| source.tenant_id = TenantId::default(), MatchResult::Unconcerned),
         (|_, source| source.room_id = RoomId::parse("attic").unwrap(), MatchResult::Unconcerned),
@@ -73,26 +73,31 @@ fn reaction_matches_events_by_its_rule() {
             },
             MatchResult::EndsChain,
         ),
-        (
-            |stored, _| stored.subscription.last_triggered_at = Some(Timestamp::from_millis(9_001)),
-            MatchResult::Skips,
-        ),
-        (
-            |stored, _| stored.subscription.last_triggered_at = Some(Timestamp::from_millis(9_000)),
-            MatchResult::Answers,
-        ),
-        (
-            |stored, _| {
-                stored.subscription.last_triggered_at = Some(Timestamp::from_millis(10_000));
-                stored.subscription.cooldown_ms = 0;
-            },
-            MatchResult::Answers,
-        ),
     ];
     for (at, (adjust, want)) in cases.into_iter().enumerate() {
         let (mut stored, mut source) = (rule(), source());
         adjust(&mut stored, &mut source);
-        assert_eq!(stored.verdict(&source, Timestamp::from_millis(10_000)), want, "case {at}");
+        let progress = ReactionProgress::none(&stored.subscription);
+        assert_eq!(stored.verdict(&progress, &source, Timestamp::from_millis(10_000)), want, "case {at}");
+    }
+}
+
+/// A rule answers each event once, and none during its cooldown.
+#[test]
+fn reaction_matches_events_by_its_progress() {
+    for (reacted_to, triggered_at, cooldown_ms, want) in [
+        (7, 0, 1_000, MatchResult::Unconcerned),
+        (6, 9_001, 1_000, MatchResult::Skips),
+        (6, 9_000, 1_000, MatchResult::Answers),
+        (6, 10_000, 0, MatchResult::Answers),
+    ] {
+        let mut stored = rule();
+        stored.subscription.cooldown_ms = cooldown_ms;
+        let mut progress = ReactionProgress::none(&stored.subscription);
+        let earlier = SourceEvent { sequence: Sequence(reacted_to), ..source() };
+        progress.trigger(&earlier, Timestamp::from_millis(triggered_at));
+        let verdict = stored.verdict(&progress, &source(), Timestamp::from_millis(10_000));
+        assert_eq!(verdict, want, "{reacted_to} {triggered_at} {cooldown_ms}");
     }
 }
 

@@ -4,10 +4,13 @@ use agentcafe_domain::kernel::{Code, DomainError, Rules};
 use agentcafe_domain::keys::Principal;
 use agentcafe_domain::permissions::Permission;
 use agentcafe_domain::reactions::{
-    CreateReaction, DeleteReaction, MAX_OWNED_SUBSCRIPTIONS, StoredReaction, UpdateReaction,
+    CreateReaction, DeleteReaction, MAX_OWNED_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS, StoredReaction,
+    UpdateReaction,
 };
 use serde_json::{Value, json};
+use uuid::Uuid;
 
+use super::rule;
 use crate::harness::{Harness, actor, body_of, holder};
 
 fn create(harness: &mut Harness, caller: &Principal, over: &Value) -> Result<Value, DomainError> {
@@ -98,6 +101,28 @@ fn reactions_of_an_owner_are_bounded() {
     assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_OWNED_SUBSCRIPTIONS)));
     assert!(create(&mut harness, &kai, &json!({ "targetActorId": "Kai" })).is_ok());
     assert!(create(&mut harness, &Principal::Shared, &json!({})).is_ok());
+}
+
+/// Rules are counted as they come and go. Those that an import or an earlier version brought are counted with the next one.
+#[test]
+fn reactions_of_a_tenant_are_bounded() {
+    let mut harness = Harness::new();
+    for number in 2..=MAX_SUBSCRIPTIONS as u128 {
+        let mut stored = rule();
+        stored.subscription.id = Uuid::from_u128(number << 64);
+        harness.put(&stored);
+    }
+    let create_in = |harness: &mut Harness, tenant: &str| {
+        create(harness, &Principal::Shared, &json!({ "tenantId": tenant })).map(drop)
+    };
+    for _ in 0..2 {
+        create_in(&mut harness, "acme").unwrap();
+        let error = create_in(&mut harness, "acme").unwrap_err();
+        assert_eq!((error.code, &error.details["max"]), (Code::OutOfBounds, &json!(MAX_SUBSCRIPTIONS)));
+        delete(&mut harness, &Principal::Shared).unwrap();
+    }
+    create_in(&mut harness, "acme").unwrap();
+    create_in(&mut harness, "other").unwrap();
 }
 
 /// What an earlier version stored has no owner: agents do not reach it.
