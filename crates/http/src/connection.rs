@@ -23,6 +23,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take no bytes of what is sent to it.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same while the kernel has room for what is sent: longer, because that may be a client that works on what it has.
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long and how much a client may go on sending a body that was refused.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_LINGER_BYTES: usize = 64 << 20;
@@ -154,7 +156,7 @@ pub(crate) fn configure(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     // Little data, such as the heartbeats of a stream, fits into the kernel's buffer for hours: only the kernel knows that the client
     // takes none of it. It tries for a quarter of an hour by default.
-    let timeout_ms = u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    let timeout_ms = u32::try_from(UNACKNOWLEDGED_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(tcp, timeout_ms)?)
 }
 

@@ -59,7 +59,7 @@ async fn idle_connection_outlasts_that_of_a_load_balancer() {
 /// gives up, the actor of the stream stays present. Others: WebSockets, which share the sockets' options.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stream_of_a_client_that_takes_no_heartbeats_ends() {
-    let server = launch().env("API_STREAM_HEARTBEAT_MS", 10).env("PRESENCE_SWEEP_MS", 500).start().await;
+    let server = launch().env("API_STREAM_HEARTBEAT_MS", 20).env("PRESENCE_SWEEP_MS", 500).start().await;
     let query = "tenantId=default&roomId=main&cursor=latest&heartbeat=true&viewerActorId=Nova&ttlMs=6000";
     let stalled = RawConnection::stream(server.address(), query).await;
     let client = server.client();
@@ -69,7 +69,7 @@ async fn stream_of_a_client_that_takes_no_heartbeats_ends() {
     };
     eventually("the actor is present", OVER, async || is_present().await.then_some(())).await;
     let gone = async || (!is_present().await).then_some(());
-    eventually("the stream has ended, and the presence with it", 2 * OVER, gone).await;
+    eventually("the stream has ended, and the presence with it", 4 * OVER, gone).await;
     drop(stalled);
 }
 
