@@ -51,10 +51,7 @@ pub use fields::{
 pub use follower::{FollowerCursor, SaveCursor};
 pub use guard::{ActionGuard, ActionSource, GuardedAction};
 pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
-pub use ids::{
-    ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RESERVED_ACTORS, RoomId, Sequence, TenantId,
-    is_invisible,
-};
+pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RESERVED_ACTORS, RoomId, Sequence, TenantId};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
 pub use owner::Owner;

@@ -35,7 +35,7 @@ pub struct PrivateTableRules {
 impl Default for PrivateTableRules {
     fn default() -> Self {
         Self {
-            payment: PaymentMode::Stub { proof: Secret::new(payment::DEFAULT_STUB_PROOF) },
+            payment: PaymentMode::Stub { proof: Some(Secret::new(payment::DEFAULT_STUB_PROOF)) },
             price: Usd::from_cents(350),
             plans: Catalogue::default(),
             gates_reads: false,

@@ -11,7 +11,6 @@ use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::permissions::PermissionsMode;
 use agentcafe_domain::presence::PresenceRules;
 use agentcafe_domain::tables::PrivateTableRules;
-use agentcafe_domain::tables::payment::DEFAULT_STUB_PROOF;
 use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_load::target::Target;
 use agentcafe_service::AuthMode;
@@ -35,6 +34,7 @@ const MAX_REACTIONS_PER_CAUSE: u64 = 1_000_000;
 /// The default prefix of keys in Redis.
 const REDIS_PREFIX: &str = "acf";
 const LISTEN_HOST: &str = "127.0.0.1, or 0.0.0.0 with a token";
+const STUB_PROOF: &str = "coffee_paid, and none where other machines can connect";
 const NONE: &str = "none";
 
 /// How private tables are paid for, without the settings of each mode.
@@ -212,7 +212,7 @@ settings! {
             ("webhook", PaymentKind::Webhook, "the provider is called"),
         ]), default "stub";
         /// The payment proof in the mode stub
-        PRIVATE_TABLE_PAYMENT_STUB_PROOF: Secret = SECRET, default DEFAULT_STUB_PROOF, secret;
+        PRIVATE_TABLE_PAYMENT_STUB_PROOF: Secret = SECRET, unset STUB_PROOF, secret;
         /// The URL of the payment provider
         PRIVATE_TABLE_PAYMENT_WEBHOOK_URL: Url = HTTP_URL, unset NONE, address;
         /// The secret that signs requests to the provider (x-agentcafe-signature)

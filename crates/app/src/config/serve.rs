@@ -11,7 +11,7 @@ use agentcafe_domain::kernel::{IdempotencyRules, Rules, Secret};
 use agentcafe_domain::moderation::ModerationRules;
 use agentcafe_domain::presence::PresenceRules;
 use agentcafe_domain::tables::PrivateTableRules;
-use agentcafe_domain::tables::payment::PaymentMode;
+use agentcafe_domain::tables::payment::{DEFAULT_STUB_PROOF, PaymentMode};
 use agentcafe_domain::tables::plan::Catalogue;
 use agentcafe_domain::webhooks::target::WebhookRules;
 use agentcafe_http::{BrowserPolicy, Token};
@@ -61,14 +61,16 @@ impl ServeConfig {
     pub(crate) fn read(sources: &Sources) -> Result<Self, SettingError> {
         let token = token(sources)?;
         let listen = SocketAddr::new(listen_host(&API_HOST, sources)?, sources.value(&API_PORT)?);
-        let rules = rules(sources)?;
+        let rules = rules(sources, listen.ip())?;
         let realtime = RealtimeConfig::embedded(sources)?;
         let mut log = log(sources)?;
-        if rules.get::<PrivateTableRules>().payment == (PaymentMode::Webhook { configured: false }) {
-            log.warnings.push(
-                "PRIVATE_TABLE_PAYMENT_WEBHOOK_URL is not set: no private table can be paid for".to_owned(),
-            );
-        }
+        let missing = match rules.get::<PrivateTableRules>().payment {
+            PaymentMode::Stub { proof: None } => Some("PRIVATE_TABLE_PAYMENT_STUB_PROOF"),
+            PaymentMode::Webhook { configured: false } => Some("PRIVATE_TABLE_PAYMENT_WEBHOOK_URL"),
+            PaymentMode::Off | PaymentMode::Stub { .. } | PaymentMode::Webhook { .. } => None,
+        };
+        let unpaid = missing.map(|name| format!("{name} is not set: no private table can be paid for"));
+        log.warnings.extend(unpaid);
         if realtime.is_some() && rules.get::<PrivateTableRules>().gates_reads {
             log.warnings.push(
                 "PRIVATE_TABLE_READ_GATE is members: realtime may not read the event stream, and sends nothing"
@@ -218,7 +220,7 @@ pub(super) fn browsers(sources: &Sources) -> Result<BrowserPolicy, SettingError>
     })
 }
 
-fn rules(sources: &Sources) -> Result<Rules, SettingError> {
+fn rules(sources: &Sources, listen: IpAddr) -> Result<Rules, SettingError> {
     let max_chars = sources.value(&API_MAX_CHAT_MESSAGE_CHARS)?;
     let allow_private_targets = sources.optional(&WEBHOOK_ALLOW_PRIVATE_TARGETS)?;
     let is_closed = is_closed(sources)?;
@@ -234,19 +236,21 @@ fn rules(sources: &Sources) -> Result<Rules, SettingError> {
             cooldown_ms: sources.value(&MOD_COOLDOWN_MS)?,
         })
         .with(sources.value(&PERMISSIONS_MODE)?)
-        .with(private_tables(sources)?)
+        .with(private_tables(sources, listen)?)
         .with(WebhookRules { allow_private_targets: allow_private_targets.unwrap_or(!is_closed) }))
 }
 
-fn private_tables(sources: &Sources) -> Result<PrivateTableRules, SettingError> {
+/// Where other machines can connect, the proof that everybody knows does not count.
+fn private_tables(sources: &Sources, listen: IpAddr) -> Result<PrivateTableRules, SettingError> {
+    let default_proof = listen.to_canonical().is_loopback().then(|| Secret::new(DEFAULT_STUB_PROOF));
     let catalogue = sources.optional(&TABLE_PLAN_CATALOG_JSON)?;
     let plans = Catalogue::read(catalogue.as_deref(), sources.optional(&TABLE_PLAN_DEFAULT_ID)?.as_deref());
     Ok(PrivateTableRules {
         payment: match sources.value(&PRIVATE_TABLE_PAYMENT_MODE)? {
             PaymentKind::Off => PaymentMode::Off,
-            PaymentKind::Stub => {
-                PaymentMode::Stub { proof: sources.value(&PRIVATE_TABLE_PAYMENT_STUB_PROOF)? }
-            }
+            PaymentKind::Stub => PaymentMode::Stub {
+                proof: sources.optional(&PRIVATE_TABLE_PAYMENT_STUB_PROOF)?.or(default_proof),
+            },
             PaymentKind::Webhook => PaymentMode::Webhook {
                 configured: sources.optional(&PRIVATE_TABLE_PAYMENT_WEBHOOK_URL)?.is_some(),
             },

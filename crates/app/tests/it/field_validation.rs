@@ -40,6 +40,8 @@ async fn mutation_without_valid_ids_is_refused() {
         (json!({"actorId": null}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
         (json!({"actorId": ""}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
         (json!({"actorId": " \t"}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
+        // Nor does a text that shows nothing.
+        (json!({"actorId": "\u{200b}\u{2060} "}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
         (json!({"actorId": 7}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
         (json!({"actorId": ["Nova"]}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
         (json!({"actorId": long}), "ERR_VALIDATION", json!({"field": "actorId"})),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::eventually;
+use agentcafe_testkit::{SHARED_TOKEN, eventually, json};
 
 use crate::launch;
 
@@ -43,6 +43,20 @@ async fn serve_listens_on_loopback_unless_there_is_a_token() {
         assert!(log.contains(&format!("listening on http://{host}")), "{variables:?}: {log}");
         assert!(!log.contains("realtime at"), "{variables:?}: {log}");
     }
+}
+
+/// The proof of the mode `stub` that everybody knows pays only where no other machine can connect; the start says so.
+#[tokio::test]
+async fn stub_proof_has_no_default_beyond_loopback() {
+    let server = launch().env("API_HOST", "0.0.0.0").with_shared_token().start().await;
+    let client = server.client().with_token(SHARED_TOKEN);
+    let table =
+        json!({"actorId": "Nova", "roomId": "vip", "planId": "espresso", "paymentProof": "coffee_paid"});
+    let refused = client.act("/v1/table-sessions", table).await;
+    let details = refused.error(402, "ERR_PAYMENT_REQUIRED");
+    assert_eq!(details["reason"], "PRIVATE_TABLE_PAYMENT_STUB_PROOF is not set");
+    let warning = "PRIVATE_TABLE_PAYMENT_STUB_PROOF is not set: no private table can be paid for";
+    assert!(server.log().contains(warning), "{}", server.log());
 }
 
 /// Every service that clients reach: alone, embedded, in a container (which sets `API_HOST`). The error says what to do.

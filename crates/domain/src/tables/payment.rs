@@ -20,8 +20,8 @@ pub enum PaymentMode {
     Off,
     /// A request with this proof counts as paid.
     Stub {
-        /// The proof.
-        proof: Secret,
+        /// The proof; none counts while there is none.
+        proof: Option<Secret>,
     },
     /// A payment provider takes the payment.
     Webhook {
@@ -277,7 +277,10 @@ pub fn settle(
         |message: &str| DomainError::new(Code::PaymentRequired).saying(message).with("mode", mode.as_str());
     match &mode {
         PaymentMode::Off => Ok(paid("off", offer.own_reference())),
-        PaymentMode::Stub { proof } => {
+        PaymentMode::Stub { proof: None } => Err(unpaid("no payment proof is configured")
+            .with("reason", "PRIVATE_TABLE_PAYMENT_STUB_PROOF is not set")
+            .into()),
+        PaymentMode::Stub { proof: Some(proof) } => {
             let given = offer.proof.as_ref().map(|given| given.expose().trim());
             if given == Some(proof.expose().trim()) {
                 let reference = offer.own_reference().filter(|text| !proof.is_revealed_by(text));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Field, Fields, ROOM_ID, TENANT_ID, too_large};
 use crate::kernel::binding::{Authority, Binding, BoundId};
 use crate::kernel::error::DomainError;
-use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId};
+use crate::kernel::ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RoomId, TenantId, is_invisible};
 
 /// Adds the maximum length of a text, or size of a list, to a schema.
 fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {
@@ -16,6 +16,11 @@ fn bounded(mut schema: Value, keyword: &str, field: Field) -> Value {
         schema[keyword] = max.into();
     }
     schema
+}
+
+/// Whether a text shows nothing.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|character| character.is_whitespace() || is_invisible(character))
 }
 
 impl Fields {
@@ -29,7 +34,7 @@ impl Fields {
             return Ok(example_text(field));
         }
         match self.sent(field) {
-            Some(Value::String(text)) if !text.trim().is_empty() => field.bounded_text(text.trim()),
+            Some(Value::String(text)) if !is_blank(text) => field.bounded_text(text.trim()),
             _ => Err(field.missing()),
         }
     }
@@ -69,7 +74,7 @@ impl Fields {
     /// # Errors
     /// As [`Fields::text`].
     pub fn filled_text(&self, field: Field) -> Result<Option<String>, DomainError> {
-        let text = self.optional_text(field)?.filter(|text| !text.trim().is_empty());
+        let text = self.optional_text(field)?.filter(|text| !is_blank(text));
         text.map(|text| field.bounded_text(text)).transpose()
     }
 
@@ -78,7 +83,7 @@ impl Fields {
     /// # Errors
     /// As [`Fields::text`].
     pub fn trimmed_text(&self, field: Field) -> Result<Option<String>, DomainError> {
-        let text = self.optional_text(field)?.map(str::trim).filter(|text| !text.is_empty());
+        let text = self.optional_text(field)?.map(str::trim).filter(|text| !is_blank(text));
         text.map(|text| field.bounded_text(text)).transpose()
     }
 
