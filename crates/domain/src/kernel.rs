@@ -37,7 +37,8 @@ pub use encoding::{hex, without_byte_order_mark};
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
 pub(crate) use event::payloads;
 pub use event::{
-    Annotation, EmittedEvent, Event, EventAuthor, EventType, Notification, Payload, StoredEvent,
+    Annotation, EmittedEvent, Event, EventAuthor, EventType, Notification, Payload, RequestAuthor,
+    StoredEvent,
 };
 pub use external_call::{CallRequest, CallResult, ExternalCall};
 pub(crate) use fields::too_large;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::{
-    Authority, Binding, Code, DomainError, EventAuthor, IdPatterns, InvalidId, Key, Owner, RoomId, TenantId,
-    Timestamp, hex, record,
+    Authority, Binding, Code, DomainError, IdPatterns, InvalidId, Key, Owner, RequestAuthor, RoomId,
+    TenantId, Timestamp, hex, record,
 };
 
 pub mod change;
@@ -282,7 +282,7 @@ impl KeyHolder {
         let binding = Arc::new(Binding {
             key_id: Arc::from(key.key_id.as_str()),
             tenant: key.tenant_id.clone(),
-            actors: key.actors.clone(),
+            actors: Arc::new(key.actors.clone()),
             rooms: key.rooms.clone(),
             authority: authority(&key),
         });
@@ -341,6 +341,11 @@ impl Principal {
         self.binding().map(|binding| binding.key_id.to_string())
     }
 
+    /// The actors that the holder of the caller's key may be; none without one.
+    pub fn actors(&self) -> IdPatterns {
+        self.binding().map(|binding| IdPatterns::clone(&binding.actors)).unwrap_or_default()
+    }
+
     /// The id of what the caller came in with; none without a key.
     pub fn credential_id(&self) -> Option<&Arc<str>> {
         match self {
@@ -355,11 +360,9 @@ impl Principal {
     }
 
     /// By whose key the events of a request come about; none without a key.
-    pub fn author(&self) -> Option<EventAuthor> {
-        match self {
-            Self::Shared => None,
-            Self::Key(holder) => Some(EventAuthor { key_id: holder.key.key_id.clone(), verified: true }),
-        }
+    pub fn author(&self) -> Option<RequestAuthor> {
+        let binding = self.binding()?;
+        Some(RequestAuthor { key_id: Arc::clone(&binding.key_id), actors: Arc::clone(&binding.actors) })
     }
 
     /// The owner of what the caller makes, and of its idempotency keys. None: everybody who shares a token.

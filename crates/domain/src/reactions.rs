@@ -1,11 +1,16 @@
 //! Reactions: rules by which one actor answers events. A rule is a subscription to events, and an action.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::kernel::{ActorId, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record};
+use crate::kernel::{
+    ActorId, IdPatterns, Key, Owner, RecordQuery, RequestAuthor, RoomId, Sequence, TenantId, Timestamp,
+    record,
+};
 use crate::keys::Principal;
 
 pub mod action;
@@ -121,12 +126,21 @@ pub struct StoredReaction {
     pub since: Sequence,
     /// The API key that made it or changed it last. It is disabled when that key is revoked.
     pub key_id: Option<String>,
+    /// The actors that the holder of that key may be.
+    #[serde(default)]
+    pub key_actors: IdPatterns,
 }
 
 impl StoredReaction {
     /// The key of a subscription.
     pub fn key_of(id: Uuid) -> Key {
         vec![id.into()]
+    }
+
+    /// By whose key its reactions come about; none without a key.
+    pub fn author(&self) -> Option<RequestAuthor> {
+        let key_id = self.key_id.as_deref()?.into();
+        Some(RequestAuthor { key_id, actors: Arc::new(self.key_actors.clone()) })
     }
 
     /// The rules of a tenant, as many as it may have.

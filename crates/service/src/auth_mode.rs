@@ -58,9 +58,15 @@ impl Authentication {
             (AuthMode::Keys, _) if !has_keys => Some(
                 "AUTH_MODE=keys, and there is no API key: nobody is let in; make one with agentcafe keys add --kind admin",
             ),
-            (AuthMode::Shared, None) if has_keys => Some(
-                "AUTH_MODE=shared without API_AUTH_TOKEN: everybody is let in, and the API keys do not count",
+            (AuthMode::Shared, None) => Some(
+                "AUTH_MODE=shared without API_AUTH_TOKEN: everybody is let in, and API keys do not count",
             ),
+            (AuthMode::Both, None) if has_keys => Some(
+                "AUTH_MODE=both without API_AUTH_TOKEN: only API keys are accepted, as with AUTH_MODE=keys",
+            ),
+            (AuthMode::Both, None) => {
+                Some("AUTH_MODE=both without API_AUTH_TOKEN: everybody is let in until there is an API key")
+            }
             _ => None,
         }
     }

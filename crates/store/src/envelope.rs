@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{
-    ActorId, CallResult, Command, CorrelationId, DomainError, EventAuthor, ExternalCall, IdempotencyKey,
-    OperationError, Owner, Reply, RequestContext, RoomId, Step, TenantId, Timestamp,
+    ActorId, CallResult, Command, CorrelationId, DomainError, ExternalCall, IdempotencyKey, OperationError,
+    Owner, Reply, RequestAuthor, RequestContext, RoomId, Step, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ pub struct Origin {
     /// The actor, if there is one.
     pub actor_id: Option<ActorId>,
     /// The API key that it came in with, if it is one.
-    pub by: Option<EventAuthor>,
+    pub by: Option<RequestAuthor>,
     /// The owner of the trace, if it came in with an API key.
     pub owner: Option<Owner>,
     /// When it arrived.

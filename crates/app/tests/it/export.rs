@@ -15,6 +15,7 @@ use crate::seeded_random::SeededRandom;
 use crate::{cafe, launch};
 
 mod broken;
+mod files;
 mod parts;
 mod running;
 

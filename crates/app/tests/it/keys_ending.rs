@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use agentcafe_testkit::{Answer, Client, Method, SHARED_TOKEN, Value, eventually, fresh_key, json};
+use agentcafe_testkit::{Answer, Client, Method, SHARED_TOKEN, Silence, Value, eventually, fresh_key, json};
 use tempfile::TempDir;
+use tokio::time::{Instant, timeout_at};
 
 use crate::export::{agentcafe, stderr};
-use crate::launch;
+use crate::table_fixtures::{from_now, has_passed};
+use crate::websocket_client::{End, Socket};
+use crate::{launch, order};
 
 const WAIT: Duration = Duration::from_secs(30);
+/// How long a key counts: long enough to open streams with it.
+const LIFETIME: Duration = Duration::from_secs(8);
 const PAST: &str = "2020-01-01T00:00:00.000Z";
 
 async fn patch(client: &Client, id: &str, body: Value) -> Answer {
@@ -60,6 +65,53 @@ async fn key_that_expires_disables_what_was_set_up_with_it() {
     eventually("the key counts again", WAIT, again).await;
     let _ = patch(&root, &expiring.id, json!({"expiresAt": PAST})).await.data();
     eventually("it is disabled, too", WAIT, async || (enabled().await == [1, 1]).then_some(())).await;
+}
+
+/// Kind: what outlives the right to it. The streams, WebSockets and waiting polls of a key end within 10 s after it expires, although
+/// nothing is changed then; those of another key go on. A poll is 401.
+#[tokio::test]
+async fn key_that_expires_ends_its_streams_and_polls() {
+    let server = launch().with_shared_token().start().await;
+    let root = server.client().with_token(SHARED_TOKEN);
+    let expires_at = from_now(&root, i64::try_from(LIFETIME.as_millis()).unwrap()).await;
+    // The rest is for a busy test machine.
+    let deadline = Instant::now() + LIFETIME + Duration::from_secs(10) + Duration::from_secs(5);
+    let expiring = json!({"kind": "viewer", "rooms": ["main"], "expiresAt": expires_at});
+    let (expiring, lasting) =
+        (root.make_key(expiring).await, root.make_key(json!({"kind": "viewer", "rooms": ["main"]})).await);
+    let headers = [("x-api-key", expiring.token.as_str())];
+    let mut socket = Socket::open(server.address(), "/v1/ws", &headers).await.unwrap();
+    let mut other = lasting.client.stream("/v1/events/stream").await;
+    assert_eq!(other.next().await.event, "ready");
+    let read_to_end = async |path: &str| {
+        let mut stream = expiring.client.stream(path).await;
+        let mut last = String::new();
+        loop {
+            match stream.next_within(WAIT).await {
+                Ok(frame) => last = frame.event,
+                Err(end) => return (end, last),
+            }
+        }
+    };
+    let poll = "/v1/events/poll?cursor=latest&timeoutMs=25000";
+    let ended = async {
+        tokio::join!(
+            read_to_end("/v1/events/stream"),
+            read_to_end("/v1/streams/market-events"),
+            socket.end(),
+            expiring.client.get(poll),
+        )
+    };
+    let ended = timeout_at(deadline, ended).await.expect("everything ends in time");
+    let (one, two, closed, polled) = ended;
+    for stream in [one, two] {
+        assert_eq!(stream, (Silence::Ended, "error".to_owned()));
+    }
+    assert_eq!(closed, End::Closed(Some(1008)));
+    let _ = polled.error(401, "ERR_FORBIDDEN");
+    assert!(has_passed(&root, &expires_at).await, "nothing ends before");
+    let sequence = order(&root, "Nova", "main").await;
+    while other.next_event().await.id != Some(sequence) {}
 }
 
 /// Kind: a request that locks everybody out. The last admin key was revoked without a word. Others: it expired at once. Rotating it

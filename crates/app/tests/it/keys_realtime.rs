@@ -114,6 +114,18 @@ async fn realtime_ends_streams_of_a_rotated_secret() {
     .await;
 }
 
+/// And for a key that expires.
+#[tokio::test]
+async fn realtime_ends_streams_of_a_key_that_expires() {
+    assert_ends_streams(async |root, key| {
+        let path = format!("/v1/keys/{}", key.id);
+        let request = root.request(Method::PATCH, &path).key("expire");
+        let expired = request.json(&json!({ "expiresAt": "2020-01-01T00:00:00.000Z" })).send().await;
+        assert_eq!(expired.status, 200, "{}", expired.text);
+    })
+    .await;
+}
+
 async fn assert_ends_streams(end: impl AsyncFnOnce(&Client, &Key)) {
     let (api, root, service) = api().await;
     let realtime = launch_with_key(&api, &service).start().await;

@@ -23,7 +23,7 @@ fn modes(directory: &Path) -> BTreeMap<String, u32> {
     all.filter_map(|(name, mode)| Some((name, mode?))).collect()
 }
 
-/// Kind: what is written is as private as the most secret thing in it. Other files: exports (`export.rs`).
+/// Kind: what is written is as private as the most secret thing in it. Other files: exports (`export/files.rs`).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_files_are_readable_by_their_owner_only() {
     let parent = TempDir::new().expect("a temporary directory");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, EventAuthor, IdempotencyKey, Sequence};
+use agentcafe_domain::kernel::{Code, CorrelationId, DomainError, IdempotencyKey, Sequence};
 use agentcafe_domain::reactions::{
     MatchResult, ReactionOutcome, ReactionProgress, RunReaction, SourceEvent, StoredReaction, last_error,
 };
@@ -115,7 +115,7 @@ impl<'l> ReactionRunner<'l> {
             tenant_id: source.tenant_id.clone(),
             room_id: Some(source.room_id.clone()),
             actor_id: Some(rule.subscription.target_actor_id.clone()),
-            by: rule.key_id.clone().map(|key_id| EventAuthor { key_id, verified: true }),
+            by: rule.author(),
             owner: rule.subscription.owner.clone(),
             started_at: self.engine.now(),
         };

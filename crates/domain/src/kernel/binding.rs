@@ -14,7 +14,7 @@ const ANY: &str = "*";
 const PREFIX_END: char = '/';
 
 /// Which ids are meant: `*` for all, `team-a/` for those that begin so, anything else for itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct IdPatterns(Vec<String>);
 
@@ -84,7 +84,7 @@ pub struct Binding {
     /// The tenant; none: every tenant.
     pub tenant: Option<TenantId>,
     /// The actors that the caller may act and read as.
-    pub actors: IdPatterns,
+    pub actors: Arc<IdPatterns>,
     /// The rooms that it may act and read in.
     pub rooms: IdPatterns,
     /// How far its rights go.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::kernel::actor::ActorInRoom;
 use crate::kernel::error::DomainError;
 use crate::kernel::event::{
-    Annotation, EmittedEvent, EventAuthor, EventHeader, Notification, Payload, StoredEvent,
+    Annotation, EmittedEvent, EventHeader, Notification, Payload, RequestAuthor, StoredEvent,
 };
 use crate::kernel::external_call::{CallRequest, CallResult, ExternalCall};
 use crate::kernel::guard::ActionGuard;
@@ -208,7 +208,7 @@ pub struct RequestContext<'t> {
     /// The identity of its idempotency key.
     pub key: Hash,
     /// The API key that it came in with, if it is one.
-    pub by: Option<&'t EventAuthor>,
+    pub by: Option<&'t RequestAuthor>,
 }
 
 /// Delivers a notification of an event that was appended.
@@ -315,6 +315,7 @@ impl CommandContext<'_> {
     ) -> Result<EmittedEvent, CommandError> {
         let sequence = self.effects.heads.sequence.next();
         let event_id = self.fresh_id();
+        let by = self.request.and_then(|request| request.by).map(|by| by.of_event(&actor.actor_id));
         let header = EventHeader {
             sequence,
             event_id,
@@ -324,7 +325,7 @@ impl CommandContext<'_> {
             at: self.now,
             correlation: &self.correlation_id,
             cause,
-            by: self.request.and_then(|request| request.by),
+            by: by.as_ref(),
         };
         let event = StoredEvent::render(&header, payload, self.effects.annotation.as_ref());
         self.effects.heads.sequence = sequence;

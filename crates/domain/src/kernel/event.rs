@@ -1,5 +1,7 @@
 //! The event envelope: what is stored, streamed and delivered, rendered once.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::ser::SerializeMap;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::kernel::binding::IdPatterns;
 use crate::kernel::ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId};
 use crate::kernel::time::Timestamp;
 
@@ -207,8 +210,26 @@ pub struct Event {
 pub struct EventAuthor {
     /// The API key.
     pub key_id: String,
-    /// Always true: the key is bound to the actor, so that nobody else can have caused the event in its name.
+    /// Whether the key is bound to the actor of the event: by its id, or by a prefix. A key of all actors may name any, which proves
+    /// nothing.
     pub verified: bool,
+}
+
+/// The API key of a request.
+#[derive(Clone, Debug)]
+pub struct RequestAuthor {
+    /// The API key.
+    pub key_id: Arc<str>,
+    /// The actors that its holder may be.
+    pub actors: Arc<IdPatterns>,
+}
+
+impl RequestAuthor {
+    /// By whose key an event of this actor comes about.
+    pub(crate) fn of_event(&self, actor: &ActorId) -> EventAuthor {
+        let verified = !self.actors.is_any() && self.actors.allow(actor.as_str());
+        EventAuthor { key_id: self.key_id.to_string(), verified }
+    }
 }
 
 /// All that is known of an event before it is rendered.

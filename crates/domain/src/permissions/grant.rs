@@ -138,7 +138,7 @@ impl GrantPermission {
 
     /// The operator. If the request names none, the audit trail names the API key with which it came.
     fn operator(&self, ctx: &CommandContext<'_>) -> ActorInRoom {
-        let key = || ctx.request.and_then(|request| request.by).map_or(ANONYMOUS, |by| by.key_id.as_str());
+        let key = || ctx.request.and_then(|request| request.by).map_or(ANONYMOUS, |by| &*by.key_id);
         let named = self.operator.clone();
         self.actor
             .with_actor(&named.unwrap_or_else(|| ActorId::parse(key()).expect("the id of a key is an id")))

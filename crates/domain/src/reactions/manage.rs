@@ -219,8 +219,9 @@ impl CreateReaction {
             updated_at: ctx.now,
         };
         wanted.draft.apply(&mut subscription, ctx.rules)?;
-        let (since, key_id) = (ctx.effects.heads.sequence, self.principal.key_id());
-        Ok(StoredReaction { subscription, revision: 0, since, key_id })
+        let since = ctx.effects.heads.sequence;
+        let (key_id, key_actors) = (self.principal.key_id(), self.principal.actors());
+        Ok(StoredReaction { subscription, revision: 0, since, key_id, key_actors })
     }
 }
 
@@ -400,7 +401,8 @@ impl Command for UpdateReaction {
             // It ignores the events that were appended while it was disabled.
             stored.since = stored.since.max(ctx.effects.heads.sequence);
         }
-        stored.key_id = self.named.principal.key_id();
+        let principal = &self.named.principal;
+        (stored.key_id, stored.key_actors) = (principal.key_id(), principal.actors());
         counter::put_changed(ctx, &mut stored)?;
         let progress = ReactionProgress::load(ctx, &stored.subscription)?;
         ctx.put(&progress);

@@ -1,6 +1,6 @@
 //! Reactions: which events a rule answers, its actions, and how it is changed.
 
-use agentcafe_domain::kernel::{ActorId, RoomId, Sequence, StoredRecord, TenantId, Timestamp};
+use agentcafe_domain::kernel::{ActorId, IdPatterns, RoomId, Sequence, StoredRecord, TenantId, Timestamp};
 use agentcafe_domain::reactions::{
     ReactionAction, ReactionCounts, ReactionProgress, ReactionRule, StoredReaction,
 };
@@ -37,6 +37,7 @@ fn rule() -> StoredReaction {
         revision: 0,
         since: Sequence::START,
         key_id: None,
+        key_actors: IdPatterns::default(),
     }
 }
 
