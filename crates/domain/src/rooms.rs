@@ -63,19 +63,16 @@ impl Room {
 record!(Room in "rooms" as room: [tenant_id, room_id]
     room_type, owner_actor_id, updated_at = room.updated_at.unwrap_or_default());
 
-/// A room's record as its events show it, and the payment that was made with the change.
+/// A room's record as its events show it. Events of earlier versions also have the payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each field is that of the room or of the payment")]
+#[expect(missing_docs, reason = "each field is that of the room")]
 pub struct RoomDetails {
     pub room_id: RoomId,
     pub room_type: String,
     pub display_name: Option<String>,
     pub owner_actor_id: Option<ActorId>,
     pub metadata: Map<String, Value>,
-    pub payment_provider: Option<String>,
-    pub payment_ref: Option<String>,
-    pub payment_amount_usd: Option<f64>,
 }
 
 payloads! {

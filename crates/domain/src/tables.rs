@@ -102,7 +102,7 @@ pub struct TableSession {
     pub updated_at: Timestamp,
 }
 
-/// A session as others than its owner see it: without its payment.
+/// A session as callers other than its owner and admins see it: without its payment.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionWithoutPayment {
@@ -140,7 +140,7 @@ pub struct SessionWithoutPayment {
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum SessionView {
-    /// Its owner.
+    /// Its owner, or an admin.
     Whole(Box<TableSession>),
     /// Every other viewer.
     WithoutPayment(Box<SessionWithoutPayment>),
@@ -173,9 +173,9 @@ impl TableSession {
         vec![session_id.into()]
     }
 
-    /// The session as `viewer` sees it.
-    pub fn shown_to(self, viewer: Option<&ActorId>) -> SessionView {
-        if viewer == Some(&self.owner_actor_id) {
+    /// The session with its payment, or without it.
+    pub fn view(self, shows_payment: bool) -> SessionView {
+        if shows_payment {
             return SessionView::Whole(Box::new(self));
         }
         SessionView::WithoutPayment(Box::new(SessionWithoutPayment {
@@ -213,11 +213,11 @@ record!(TableSession in "table_sessions" as session: [session_id]
     active_until = (session.status == SessionStatus::Active).then_some(session.expires_at), updated_at);
 
 payloads! {
-    /// A session at a private table began.
+    /// A session at a private table began. Events of earlier versions also have the payment.
     TableSessionCreated {
         session_id: Uuid, room_id: RoomId, owner_actor_id: ActorId, plan_id: String, invited_actor_ids: Vec<ActorId>,
-        status: String, started_at: Timestamp, expires_at: Option<Timestamp>, payment_provider: String,
-        payment_ref: Option<String>, payment_amount_usd: f64, metadata: Map<String, Value>,
+        status: String, started_at: Timestamp, expires_at: Option<Timestamp>,
+        metadata: Map<String, Value>,
     }
     /// A session changed.
     TableSessionUpdated {

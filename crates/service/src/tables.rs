@@ -44,6 +44,17 @@ fn is_entitled(call: &Call<'_>, session: &TableSession, viewer: Option<&ActorId>
         || viewer.is_some_and(|viewer| session.entitles(viewer))
 }
 
+/// Whether the caller sees the payment of a session: its owner and admins do. Without an API key, the caller is an admin, or
+/// the viewer that it names.
+fn sees_payment(call: &Call<'_>, session: &TableSession, viewer: Option<&ActorId>) -> bool {
+    let principal = &call.caller.principal;
+    let is_admin = match principal.binding() {
+        Some(binding) => binding.authority == Authority::Admin,
+        None => viewer.is_none(),
+    };
+    is_admin || viewer == Some(&session.owner_actor_id)
+}
+
 impl Operation for ListSessions {
     type Output = SessionList;
 
@@ -57,7 +68,11 @@ impl Operation for ListSessions {
                 && call.service.may_see_session(session, viewer.as_ref()).is_ok()
         };
         page.records.retain(seen);
-        Ok(page.map(|session| session.shown_to(viewer.as_ref())).into())
+        let view = |session: TableSession| {
+            let shows_payment = sees_payment(call, &session, viewer.as_ref());
+            session.view(shows_payment)
+        };
+        Ok(page.map(view).into())
     }
 }
 
@@ -92,7 +107,8 @@ impl Operation for GetSession {
         });
         let session = own.ok_or_else(|| not_found(&self.tenant, &self.id))?;
         call.service.may_see_session(&session, self.viewer.as_ref())?;
-        Ok(OneSession { session: session.shown_to(self.viewer.as_ref()) })
+        let shows_payment = sees_payment(call, &session, self.viewer.as_ref());
+        Ok(OneSession { session: session.view(shows_payment) })
     }
 }
 

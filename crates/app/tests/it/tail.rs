@@ -95,7 +95,6 @@ const LINES: &[(&str, &str)] = &[
     ("room_created", "Nova  creates room terrace (lobby)"),
     ("room_created.private_table", "Nova  creates room terrace: The terrace (private_table)"),
     ("room_updated", "Nova  changes room terrace: The terrace (private_table)"),
-    ("room_updated.paid", "Nova  changes room terrace: The terrace (private_table)"),
     ("shared_object_created", "Nova  creates note …0000e0"),
     ("shared_object_created.token", "Nova  creates token Beans × 12: One per cup."),
     ("shared_object_updated", "Nova  changes token Beans × 0 (quantity)"),

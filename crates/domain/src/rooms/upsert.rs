@@ -144,7 +144,7 @@ impl UpsertRoom {
         };
         ctx.put(&room);
         let created = existing.is_none();
-        announce(ctx, &self.actor, &room, paid.as_ref(), created)?;
+        announce(ctx, &self.actor, &room, created)?;
         let success = if created { Success::Created } else { Success::Ok };
         Ok(UpsertRoomResponse::reply(ctx, success, room, created, paid))
     }
@@ -158,7 +158,6 @@ pub(crate) fn announce(
     ctx: &mut CommandContext<'_>,
     actor: &ActorInRoom,
     room: &Room,
-    paid: Option<&PaymentReceipt>,
     created: bool,
 ) -> Result<EmittedEvent, CommandError> {
     let room = RoomDetails {
@@ -167,9 +166,6 @@ pub(crate) fn announce(
         display_name: room.display_name.clone(),
         owner_actor_id: room.owner_actor_id.clone(),
         metadata: room.metadata.clone(),
-        payment_provider: paid.map(|paid| paid.provider.clone()),
-        payment_ref: paid.and_then(|paid| paid.reference.clone()),
-        payment_amount_usd: paid.map(|paid| paid.amount_usd.dollars()),
     };
     if created {
         ctx.append(actor, &RoomCreated { room }, None)

@@ -152,7 +152,7 @@ impl Command for UpdateTableSession {
         ctx.put(&session);
         let has_ended = session.status == SessionStatus::Ended && before.status == SessionStatus::Active;
         end::announce(ctx, &actor, &session, change.fields.clone(), has_ended.then_some(None))?;
-        let session = session.shown_to(Some(&self.actor_id));
-        Ok(UpdateTableSessionResponse::reply(ctx, Success::Ok, session))
+        let is_owner = session.owner_actor_id == self.actor_id;
+        Ok(UpdateTableSessionResponse::reply(ctx, Success::Ok, session.view(is_owner)))
     }
 }

@@ -245,7 +245,7 @@ impl CreateTableSession {
         }
         let room = Room { updated_at: Some(ctx.now), ..room };
         ctx.put(&room);
-        let announced = upsert::announce(ctx, actor, &room, None, created)?;
+        let announced = upsert::announce(ctx, actor, &room, created)?;
         Ok((room, Some(announced)))
     }
 }
@@ -260,9 +260,6 @@ fn created(session: &TableSession) -> TableSessionCreated {
         status: session.status.as_str().to_owned(),
         started_at: session.started_at,
         expires_at: Some(session.expires_at),
-        payment_provider: session.payment_provider.clone(),
-        payment_ref: session.payment_ref.clone(),
-        payment_amount_usd: session.payment_amount_usd.dollars(),
         metadata: session.metadata.clone(),
     }
 }
