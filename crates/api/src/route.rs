@@ -132,7 +132,7 @@ impl Route {
         T: Serialize + JsonSchema + Send + 'static,
     {
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            let making = Making::begin().await?;
+            let making = Making::begin(request.extensions()).await?;
             let mut response = events::<O, T>(&app, request, name).await?;
             response.extensions_mut().insert(making);
             Ok::<_, ApiError>(response)

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use agentcafe_domain::kernel::OperationError;
 use axum::body::HttpBody;
 use axum::extract::Request;
-use axum::http::Method;
+use axum::http::{Extensions, Method};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tower::Service;
 
@@ -24,8 +24,8 @@ use crate::middleware::Middleware;
 static BUDGET: Budget = Budget::new(16 << 10, 8 << 10);
 /// Smaller responses are not counted: they fit into the buffers of a connection.
 const MIN_COUNTED_BYTES: u64 = 64 << 10;
-/// Held while a response of several pages of the log is made: one at a time.
-static MAKING: Semaphore = Semaphore::const_new(1);
+/// For responses of several pages of the log that are being made: two at a time, one of each client. Each takes one KiB of it.
+static MAKING: Budget = Budget::new(2, 1);
 /// How long a request waits until it may make its pages.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -36,18 +36,17 @@ pub(crate) struct ResponseShare(#[expect(dead_code, reason = "held until it is d
 /// The permit to make a response of several pages of the log, whose size is not known before; an extension of the response until
 /// it has its share of the budget.
 #[derive(Clone)]
-pub struct Making(#[expect(dead_code, reason = "held until it is dropped")] Arc<SemaphorePermit<'static>>);
+pub struct Making(#[expect(dead_code, reason = "held until it is dropped")] Arc<Share>);
 
 impl Making {
-    /// Waits for it, at most 5 s.
+    /// Waits for it, at most 5 s. `extensions` are those of a request that the middleware let through.
     ///
     /// # Errors
     /// `ERR_UNAVAILABLE`: others are making theirs.
-    pub async fn begin() -> Result<Self, ApiError> {
-        match timeout(MAX_WAIT, MAKING.acquire()).await {
-            Ok(Ok(permit)) => Ok(Self(Arc::new(permit))),
-            Ok(Err(_)) | Err(_) => Err(spent()),
-        }
+    pub async fn begin(extensions: &Extensions) -> Result<Self, ApiError> {
+        let client: &Client = extensions.get().ok_or_else(OperationError::internal)?;
+        let share = timeout(MAX_WAIT, MAKING.wait(client, 1)).await.map_err(|_| spent())?;
+        Ok(Self(Arc::new(share)))
     }
 }
 

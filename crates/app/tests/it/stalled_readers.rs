@@ -1,6 +1,7 @@
 //! Clients that never read cost bounded memory, and catch up later without loss.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -33,11 +34,17 @@ pub(crate) async fn peak_kib<T>(server: &Server, work: impl Future<Output = T>) 
     }
 }
 
-/// Reads every event after `first` up to `last`, and checks that each comes once, in order.
-async fn read_all(mut reader: RawConnection, first: u64, last: u64) -> Vec<Vec<u8>> {
+/// Reads every event after `first` up to `last`, and checks that each comes once, in order. A reader that took nothing for too
+/// long was disconnected, and reconnects with its cursor.
+async fn read_all(mut reader: RawConnection, address: SocketAddr, first: u64, last: u64) -> Vec<Vec<u8>> {
     let mut events = Vec::new();
     for expected in first + 1..=last {
-        let (id, data) = reader.event().await.expect("the stream continues");
+        let (id, data) = loop {
+            match reader.event().await {
+                Some(event) => break event,
+                None => reader = RawConnection::stream(address, &format!("cursor={}", expected - 1)).await,
+            }
+        };
         assert_eq!(id, expected, "an event is lost or repeated");
         events.push(data);
     }
@@ -52,7 +59,7 @@ async fn stall_readers(readers: usize) {
     let ((), posting) = peak_kib(&server, post_large_says(&server)).await;
     let first = head_of_log(&server.client()).await;
     let reader = RawConnection::stream(server.address(), "cursor=0").await;
-    let (_, reading) = peak_kib(&server, read_all(reader, 0, first)).await;
+    let (_, reading) = peak_kib(&server, read_all(reader, server.address(), 0, first)).await;
     let before = posting.max(reading);
     let mut stalled = Vec::new();
     for _ in 0..readers {
@@ -63,7 +70,9 @@ async fn stall_readers(readers: usize) {
     assert!(grown < MAX_GROWTH_KIB, "{readers} readers that do not read: {before} KiB grew by {grown} KiB");
 
     let last = head_of_log(&server.client()).await;
-    let mut reading: JoinSet<_> = stalled.into_iter().map(|reader| read_all(reader, first, last)).collect();
+    let address = server.address();
+    let mut reading: JoinSet<_> =
+        stalled.into_iter().map(|reader| read_all(reader, address, first, last)).collect();
     let catch_up = async {
         let first_read = reading.join_next().await.expect("a reader").expect("it reads everything");
         while let Some(read) = reading.join_next().await {
