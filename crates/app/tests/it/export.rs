@@ -15,6 +15,7 @@ use crate::seeded_random::SeededRandom;
 use crate::{cafe, launch};
 
 mod broken;
+mod forged;
 mod parts;
 mod running;
 
