@@ -71,6 +71,20 @@ impl Header {
     pub(crate) fn heads(&self) -> Heads {
         Heads { sequence: self.head, inbox: self.inbox_head, audit: self.audit_head }
     }
+
+    /// Checks what the types of the members leave open.
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.room.is_some() && self.tenant.is_none() {
+            return Err("a room needs its tenant".to_owned());
+        }
+        if [self.head, self.inbox_head, self.audit_head].iter().any(|head| *head > Sequence::MAX) {
+            return Err(format!("a head is at most {}", Sequence::MAX));
+        }
+        Ok(())
+    }
 }
 
 /// Every line but the first.

@@ -299,10 +299,10 @@ impl<R: BufRead> Lines<R> {
         let why = match named {
             Some(Named { format, version: VERSION }) if format == FORMAT => {
                 match serde_json::from_slice::<Header>(line) {
-                    Ok(header) if header.room.is_some() && header.tenant.is_none() => {
-                        "a room needs its tenant".to_owned()
-                    }
-                    Ok(header) => return Ok(header),
+                    Ok(header) => match header.check() {
+                        Ok(()) => return Ok(header),
+                        Err(why) => why,
+                    },
                     Err(error) => format!("the first line is incomplete: {}", plain(&error)),
                 }
             }

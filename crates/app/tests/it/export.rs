@@ -16,6 +16,7 @@ use crate::{cafe, launch};
 
 mod broken;
 mod files;
+mod forged;
 mod parts;
 mod running;
 

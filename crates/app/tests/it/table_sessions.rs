@@ -1,9 +1,11 @@
 //! Sessions of private tables: purchase, changes, expiry.
 
-use agentcafe_testkit::{Client, Method, Value, eventually, fresh_key, json};
+use agentcafe_testkit::{Client, Method, SHARED_TOKEN, Value, eventually, fresh_key, json};
 
 use crate::table_fixtures::{LATER_MS, SOON, from_now, has_passed, open, text, try_open};
 use crate::{cafe, launch, log, merged};
+
+const PAYMENT: [&str; 3] = ["paymentRef", "paymentAmountUsd", "paymentProvider"];
 
 async fn change(client: &Client, session: &Value, actor: &str, fields: Value) -> agentcafe_testkit::Answer {
     let path = format!("/v1/table-sessions/{}", text(&session["sessionId"]));
@@ -46,18 +48,14 @@ async fn session_purchase_creates_its_private_room() {
     assert_eq!(events[1]["causationId"], events[0]["eventId"]);
     assert_eq!(events[1]["correlationId"], answer.data()["correlationId"]);
     assert_eq!(answer.data()["emittedEvents"].as_array().unwrap().len(), 2);
-    for name in [
-        "sessionId",
-        "planId",
-        "invitedActorIds",
-        "status",
-        "startedAt",
-        "expiresAt",
-        "paymentProvider",
-        "paymentRef",
-        "metadata",
-    ] {
+    for name in ["sessionId", "planId", "invitedActorIds", "status", "startedAt", "expiresAt", "metadata"] {
         assert_eq!(events[1]["payload"][name], session[name], "{name}");
+    }
+    for event in &events {
+        assert!(
+            event["payload"].as_object().unwrap().keys().all(|name| !name.starts_with("payment")),
+            "{event}"
+        );
     }
 }
 
@@ -178,7 +176,7 @@ async fn session_is_changed_by_its_owner_and_never_extended() {
     assert_eq!(revived.error(400, "ERR_VALIDATION")["field"], "status");
 }
 
-/// Only the owner sees the payment.
+/// Who names another viewer than the owner sees no payment.
 #[tokio::test]
 async fn sessions_are_listed_with_filters() {
     let (_server, client) = cafe().await;
@@ -186,9 +184,10 @@ async fn sessions_are_listed_with_filters() {
     let id = session["sessionId"].as_str().unwrap();
     let whole = client.get(&format!("/v1/table-sessions/{id}?viewerActorId=Nova")).await;
     assert_eq!(whole.data()["session"], session);
-    let seen = client.get(&format!("/v1/table-sessions/{id}")).await;
+    assert_eq!(client.get(&format!("/v1/table-sessions/{id}")).await.data()["session"], session);
+    let seen = client.get(&format!("/v1/table-sessions/{id}?viewerActorId=Kai")).await;
     assert_eq!(seen.data()["session"]["planId"], "espresso");
-    for name in ["paymentRef", "paymentAmountUsd", "paymentProvider"] {
+    for name in PAYMENT {
         assert!(seen.data()["session"].get(name).is_none(), "{name} is the owner's");
     }
     for (query, count) in [
@@ -205,6 +204,42 @@ async fn sessions_are_listed_with_filters() {
     }
     let foreign = json!({"sessionId": "0190b5a0-0000-7000-8000-000000000000"});
     let _ = change(&client, &foreign, "Nova", json!({"status": "ended"})).await.error(404, "ERR_NOT_FOUND");
+}
+
+/// Of API keys, only the owner's and those of admins read it, with the session; an invited actor gets it by no read.
+#[tokio::test]
+async fn session_payment_is_shown_to_its_owner_and_admins() {
+    let server = launch().with_shared_token().start().await;
+    let root = server.client().with_token(SHARED_TOKEN);
+    let agent = async |actor: &str| {
+        let body = json!({"actors": [actor], "scopes": ["act", "listen", "follow", "inbox", "host"]});
+        root.make_key(body).await.client
+    };
+    let (nova, kai) = (agent("Nova").await, agent("Kai").await);
+    let admin = root.make_key(json!({"kind": "admin"})).await.client;
+    let bill = json!({"invitedActorIds": ["Kai"], "paymentRef": "bill-7"});
+    let session = open(&nova, "espresso", bill).await;
+    let by_id = format!("/v1/table-sessions/{}", text(&session["sessionId"]));
+    for (reader, client, sees) in
+        [("owner", &nova, true), ("guest", &kai, false), ("admin", &admin, true), ("root", &root, true)]
+    {
+        let listed = client.get("/v1/table-sessions").await.data()["sessions"][0].clone();
+        for seen in [&listed, &client.get(&by_id).await.data()["session"]] {
+            assert_eq!(seen["sessionId"], session["sessionId"], "{reader}");
+            for name in PAYMENT {
+                assert_eq!(seen.get(name), session.get(name).filter(|_| sees), "{reader}: {name}");
+            }
+        }
+    }
+    for path in ["/v1/events", "/v1/rooms/den", "/v1/rooms", "/v1/bootstrap?roomId=den"] {
+        let answer = nova.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        assert!(
+            !answer.text.contains("bill-7") && !answer.text.contains("paymentRef"),
+            "{path}: {}",
+            answer.text
+        );
+    }
 }
 
 /// One pair of events.

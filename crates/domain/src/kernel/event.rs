@@ -309,9 +309,12 @@ impl StoredEvent {
     /// Reads an event from its JSON on one line, which stays as it is.
     ///
     /// # Errors
-    /// The JSON is no event.
+    /// The JSON is no event, or is on several lines: server-sent events would end at the first.
     pub fn restore(json: Bytes) -> Result<Self, serde_json::Error> {
         let mut event: Event = serde_json::from_slice(&json)?;
+        if json.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(serde::de::Error::custom("its JSON has a line break"));
+        }
         let mentioned = match event.kind {
             EventType::MentionCreated => {
                 let actor = event.payload.remove("mentionedActorId").unwrap_or_default();

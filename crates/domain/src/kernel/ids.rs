@@ -234,6 +234,9 @@ impl Sequence {
     /// Before the first event.
     pub const START: Self = Self(0);
 
+    /// The last place that every JSON parser reads exactly: 2^53 - 1.
+    pub const MAX: Self = Self((1 << 53) - 1);
+
     /// The place after this one.
     #[must_use]
     pub const fn next(self) -> Self {

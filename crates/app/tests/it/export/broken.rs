@@ -3,7 +3,7 @@
 use super::*;
 
 /// A small export: an entrance, then two messages with their mentions.
-async fn sample() -> String {
+pub(super) async fn sample() -> String {
     let (server, client) = cafe().await;
     for text in ["hey @Kai", "again @Kai"] {
         let body = json!({ "actorId": "Nova", "text": text, "mentions": ["Kai"] });
@@ -13,7 +13,7 @@ async fn sample() -> String {
 }
 
 /// Checks that an import fails with this text, and imports nothing.
-fn fails(directory: &Path, text: &str, words: &[&str]) {
+pub(super) fn fails(directory: &Path, text: &str, words: &[&str]) {
     let output = import(directory, text);
     let said = stderr(&output);
     assert!(!output.status.success() && !said.contains("panicked"), "{words:?}: {said}");
