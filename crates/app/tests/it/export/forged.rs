@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::broken::{fails, sample};
@@ -89,13 +88,12 @@ async fn import_refuses_events_on_several_lines() {
     assert!(!export(directory.path(), &[]).contains('\r'));
 }
 
-/// An event of this type with this payload, which happened just now.
-#[expect(clippy::disallowed_methods, reason = "reads look back from the time of the machine")]
-fn event(sequence: usize, kind: &str, payload: &Value) -> String {
+/// An event at this time, of this type, with this payload.
+fn event(at: &Value, sequence: usize, kind: &str, payload: &Value) -> String {
     let id = format!("01990000-0000-7000-8000-{sequence:012x}");
     let event = json!({
         "sequence": sequence, "eventId": id, "tenantId": "default", "roomId": "main", "actorId": "Nova", "type": kind,
-        "timestamp": format!("{:.3}", Timestamp::now()), "payload": payload, "correlationId": id, "causationId": null,
+        "timestamp": at, "payload": payload, "correlationId": id, "causationId": null,
     });
     json!({ "event": event }).to_string()
 }
@@ -136,18 +134,21 @@ fn payloads() -> Vec<(String, Value)> {
 async fn import_of_payloads_of_another_shape_breaks_no_read() {
     let directory = TempDir::new().unwrap();
     let header = content(&sample().await).remove(0);
+    let at = super::lines(&header)[0]["exportedAt"].clone();
     let header = |head: usize| header.replace("\"head\":6", &format!("\"head\":{head}"));
     for payload in [json!([]), json!(null), json!("text"), json!(1)] {
-        let lines = [header(1), event(1, "order_changed", &payload)];
+        let lines = [header(1), event(&at, 1, "order_changed", &payload)];
         fails(directory.path(), &forged(&lines), &["line 2: it is not an event"]);
     }
     for actor in [json!(null), json!(1), json!(" "), json!({})] {
-        let lines = [header(1), event(1, "mention_created", &json!({ "mentionedActorId": actor }))];
+        let lines = [header(1), event(&at, 1, "mention_created", &json!({ "mentionedActorId": actor }))];
         fails(directory.path(), &forged(&lines), &["line 2: it is not an event"]);
     }
     let payloads = payloads();
     let mut lines = vec![header(payloads.len())];
-    lines.extend(payloads.iter().enumerate().map(|(at, (kind, payload))| event(at + 1, kind, payload)));
+    lines.extend(
+        payloads.iter().enumerate().map(|(number, (kind, payload))| event(&at, number + 1, kind, payload)),
+    );
     let output = import(directory.path(), &forged(&lines));
     assert!(output.status.success(), "{}", stderr(&output));
 
