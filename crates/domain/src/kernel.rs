@@ -13,6 +13,7 @@ mod follower;
 #[cfg(test)]
 pub(crate) mod golden;
 mod guard;
+mod id_patterns;
 mod idempotency;
 mod ids;
 mod lease;
@@ -27,7 +28,7 @@ mod trace;
 mod wire_enum;
 
 pub use actor::ActorInRoom;
-pub use binding::{Authority, Binding, IdPatterns};
+pub use binding::{Authority, Binding};
 pub use clock_anchor::{ClockAnchor, NoteClockAnchor};
 pub use command::{
     Command, CommandContext, CommandError, Effects, Heads, IdSource, LoadedRecords, Notify, Reply,
@@ -51,6 +52,7 @@ pub use fields::{
 };
 pub use follower::{FollowerCursor, SaveCursor};
 pub use guard::{ActionGuard, ActionSource, GuardedAction};
+pub use id_patterns::IdPatterns;
 pub use idempotency::{Hash, IdempotencyKey, IdempotencyRules, MAX_KEY_BYTES};
 pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RESERVED_ACTORS, RoomId, Sequence, TenantId};
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};

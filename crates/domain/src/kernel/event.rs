@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::kernel::binding::IdPatterns;
+use crate::kernel::id_patterns::IdPatterns;
 use crate::kernel::ids::{ActorId, CorrelationId, RoomId, Sequence, TenantId};
 use crate::kernel::time::Timestamp;
 

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::binding::{Binding, IdPatterns};
+use crate::kernel::binding::Binding;
+use crate::kernel::id_patterns::IdPatterns;
 
 /// Who made a record, within its tenant: `actor:` and an id for the holders of keys that are bound to this one actor, so that a
 /// key can be replaced by another one of the same actor; `key:` and an id for the holder of another key.
