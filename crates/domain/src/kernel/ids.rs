@@ -62,7 +62,7 @@ const INVISIBLE: [RangeInclusive<char>; 17] = [
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Whether a character shows nothing.
-pub(in crate::kernel) fn is_invisible(character: char) -> bool {
+pub(super) fn is_invisible(character: char) -> bool {
     !character.is_ascii() && INVISIBLE.iter().any(|range| range.contains(&character))
 }
 
