@@ -26,8 +26,8 @@ static BUDGET: Budget = Budget::new(16 << 10, 8 << 10);
 const MIN_COUNTED_BYTES: u64 = 64 << 10;
 /// For responses of several pages of the log that are being made: two at a time, one of each client. Each takes one KiB of it.
 static MAKING: Budget = Budget::new(2, 1);
-/// How long a request waits until it may make its pages.
-const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long a request waits until it may make its pages: others of its client may be before it.
+const MAX_WAIT: Duration = Duration::from_secs(15);
 
 /// The share of a response, until it was sent; an extension of the response.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(crate) struct ResponseShare(#[expect(dead_code, reason = "held until it is d
 pub struct Making(#[expect(dead_code, reason = "held until it is dropped")] Arc<Share>);
 
 impl Making {
-    /// Waits for it, at most 5 s. `extensions` are those of a request that the middleware let through.
+    /// Waits for it, at most 15 s. `extensions` are those of a request that the middleware let through.
     ///
     /// # Errors
     /// `ERR_UNAVAILABLE`: others are making theirs.
