@@ -8,7 +8,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::{Presence, Status};
-use agentcafe_store::{Cut, EventFilter, EventPage, EventQuery, LoggedEvent};
+use agentcafe_store::{EventFilter, EventPage, EventQuery, LoggedEvent};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -114,7 +114,7 @@ impl Operation for ReadLastSeen {
         };
         let EventPage { events, cut, .. } =
             call.service.store().events(EventQuery::newest(filter, scan_limit)).await?;
-        let scan_limit_reached = events.len() >= scan_limit || cut == Some(Cut::Scan);
+        let scan_limit_reached = cut.is_some();
         let mut actors = on_blocking_thread(move || newest_by_actor(&events, include_system, limit)).await?;
         if let Some(room) = &room {
             let present = RecordQuery::all::<Presence>("updated_at", MAX_LIMIT)
