@@ -9,7 +9,7 @@ use agentcafe_testkit::{
 
 use tokio::time::timeout;
 
-use crate::realtime::{DEADLINE, launch_realtime, read_until_ready};
+use crate::realtime::{DEADLINE, launch_realtime, read_until_ready, wait_until_received};
 use crate::tickets::ticket;
 use crate::websocket_client::Socket;
 use crate::{launch, order};
@@ -45,11 +45,13 @@ async fn realtime_clients_see_what_their_keys_are_bound_to() {
     let (api, root, service) = api().await;
     let realtime = launch_with_key(&api, &service).start().await;
     let acme = json!({ "tenantId": "acme", "actorId": "Kai", "roomId": "lab", "itemId": "tea" });
-    let _ = root.act("/v1/commands/order", acme).await.data();
+    let head = root.act("/v1/commands/order", acme).await.data()["sequence"].as_u64().unwrap();
     let body = json!({ "kind": "viewer", "tenantId": "acme", "rooms": ["lab"] });
     let viewer = root.make_key(body).await;
     let outside = realtime.client();
     let inside = outside.clone().with_token(&viewer.token);
+    let observer = outside.clone().with_token(&service);
+    wait_until_received(&observer, head).await;
     let (snapshot, _, events, ready) = read_until_ready(&mut inside.stream(STREAM).await).await;
     assert_eq!((&ready["tenantId"], &ready["roomId"]), (&json!("acme"), &json!("lab")));
     assert_eq!(snapshot["tenantId"], "acme");
@@ -61,14 +63,14 @@ async fn realtime_clients_see_what_their_keys_are_bound_to() {
     }
     let act = root.make_key(json!({ "scopes": ["act"], "actors": ["Nova"] })).await;
     assert_eq!(refused(&outside.clone().with_token(&act.token), STREAM).await, 403);
-    let mistyped = format!("{}x", &viewer.token[..67]);
+    let last = if viewer.token.ends_with('x') { "y" } else { "x" };
+    let mistyped = format!("{}{last}", &viewer.token[..67]);
     for token in ["wrong", SHARED_TOKEN, &mistyped] {
         assert_eq!(refused(&outside.clone().with_token(token), STREAM).await, 401, "{token}");
     }
     assert_eq!(refused(&outside, STREAM).await, 401);
     assert_eq!(outside.get("/healthz").await.json, json!({ "ok": true }));
     assert_eq!(inside.get("/metrics").await.status, 403);
-    let observer = outside.with_token(&service);
     assert_eq!(observer.get("/healthz").await.json["source"]["connected"], true);
     assert_eq!(observer.get("/metrics").await.status, 200);
 }
