@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the code: operations declare the fields that they read, and types those of responses.
 
-use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules};
+use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules, object_schema};
 use agentcafe_http::error::status_of;
 use axum::http::Method;
 use bytes::Bytes;
@@ -106,7 +106,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
     if [Method::POST, Method::PATCH].contains(&route.method) {
         let example = json!({ "summary": summary, "value": body_example(&body) });
         described["requestBody"] = json!({ "required": true, "content": { "application/json": {
-            "schema": body_schema(&body), "examples": { "request": example } } } });
+            "schema": object_schema(&body), "examples": { "request": example } } } });
     }
     described
 }
@@ -114,18 +114,6 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
 fn operation_id(route: &Route) -> String {
     let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
     [route.method_key().as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
-}
-
-fn body_schema(fields: &[DescribedField]) -> Value {
-    let describe = |field: &DescribedField| {
-        let mut schema = field.schema.clone();
-        schema["description"] = field.description.as_str().into();
-        schema["examples"] = field.example.iter().cloned().collect();
-        (field.name.to_owned(), schema)
-    };
-    let properties: Map<String, Value> = fields.iter().map(describe).collect();
-    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    json!({ "type": "object", "properties": properties, "required": required })
 }
 
 /// A valid body: the examples of the fields that it needs.

@@ -1,10 +1,13 @@
 //! What the commands of actors have in common: the actor, the checks, and the effect on presence.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::actors;
+use crate::conversation::Addressee;
 use crate::kernel::{
     ACTOR_ID, ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId,
     DomainError, EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Rules, Sequence,
@@ -37,8 +40,8 @@ pub trait Action: Sized + Send + Sync {
     /// The first field that is not valid.
     fn read(fields: &Fields, rules: &Rules) -> Result<Self, DomainError>;
 
-    /// What is said, if it is speech.
-    fn text(&self) -> Option<&str> {
+    /// What is said, if it is speech: the same for what counts as repeated.
+    fn said(&self) -> Option<Cow<'_, str>> {
         None
     }
 
@@ -47,15 +50,15 @@ pub trait Action: Sized + Send + Sync {
         Vec::new()
     }
 
-    /// The names that it mentions and that no known actor has, if it is speech.
+    /// Whom it mentions, if it is speech.
     ///
     /// # Errors
     /// As [`Action::perform`].
-    fn unresolved_mentions(
+    fn mentions(
         &self,
         _actor: &ActorInRoom,
         _ctx: &CommandContext<'_>,
-    ) -> Result<Option<Vec<ActorId>>, CommandError> {
+    ) -> Result<Option<MentionReport>, CommandError> {
         Ok(None)
     }
 
@@ -89,6 +92,16 @@ pub enum PresenceEffect {
     Left,
 }
 
+/// Whom a message mentions.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MentionReport {
+    /// The actors that the message mentions, and whether they are there to read it.
+    pub addressees: Vec<Addressee>,
+    /// The names in the message that no actor has who was ever in the tenant: they get no inbox item.
+    pub unresolved_mentions: Vec<ActorId>,
+}
+
 /// The answer to an agent's command.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -108,9 +121,9 @@ pub struct CommandAccepted {
     emitted_events: Vec<EmittedEvent>,
     /// The presence of the actor.
     presence: Option<Presence>,
-    /// Of a message, the names in its text that no actor has who was ever in the tenant: they get no inbox item.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unresolved_mentions: Option<Vec<ActorId>>,
+    /// Of a message, whom it mentions.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    mentions: Option<MentionReport>,
     actor_id: ActorId,
     room_id: RoomId,
     tenant_id: TenantId,
@@ -174,10 +187,11 @@ impl<A: Action> Command for ActorCommand<A> {
         permissions::not_overridden(ctx, &self.actor, A::LABEL)?;
         let action = self.action.as_ref().map_err(Clone::clone)?;
         if !A::IS_ALWAYS_ALLOWED {
-            let action = GuardedAction { label: A::LABEL, text: action.text(), source: ActionSource::Api };
+            let said = action.said();
+            let action = GuardedAction { label: A::LABEL, text: said.as_deref(), source: ActionSource::Api };
             ctx.guard.check(&self.actor, &action)?;
         }
-        let unresolved_mentions = action.unresolved_mentions(&self.actor, ctx)?;
+        let mentions = action.mentions(&self.actor, ctx)?;
         let primary = action.perform(&self.actor, ctx)?;
         ctx.step_appended(&primary);
         let presence = self.update_presence(ctx, &primary)?;
@@ -192,7 +206,7 @@ impl<A: Action> Command for ActorCommand<A> {
             event_type: primary.event_type,
             emitted_events: ctx.emitted(),
             presence,
-            unresolved_mentions,
+            mentions,
             actor_id,
             room_id,
             tenant_id,

@@ -59,6 +59,15 @@ pub struct InboxItem {
     pub thread_id: Option<String>,
     /// `mention`, `task` or `operator`.
     pub topic: String,
+    /// The message that mentions the actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
+    /// Its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The beginning of its body, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
     /// The fields of its topic.
     pub payload: Map<String, Value>,
     /// When the event happened, too.
@@ -71,6 +80,10 @@ pub struct InboxItem {
 
 impl InboxItem {
     fn new(inbox_seq: Sequence, inbox_id: Uuid, event: &StoredEvent, notification: Notification) -> Self {
+        let (message_id, text, preview) = match notification.message {
+            Some(message) => (Some(message.message_id), Some(message.text), message.preview),
+            None => (None, None, None),
+        };
         Self {
             inbox_seq,
             inbox_id,
@@ -84,6 +97,9 @@ impl InboxItem {
             source_event_at: Some(event.timestamp),
             thread_id: notification.thread_id,
             topic: notification.topic.to_owned(),
+            message_id,
+            text,
+            preview,
             payload: notification.payload,
             created_at: event.timestamp,
             acked_at: None,

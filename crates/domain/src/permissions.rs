@@ -37,10 +37,12 @@ wire_enum! {
         EnterLeave = "canEnterLeave",
         /// Pin the context, and act as an operator.
         Moderate = "canModerate",
+        /// Mention everybody in the room at once.
+        MentionRoom = "canMentionRoom",
     }
 }
 
-/// What an actor may do in a room. Without a record: everything but moderate.
+/// What an actor may do in a room. Without a record: everything but moderate, and mention everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
@@ -60,6 +62,9 @@ pub struct Permission {
     pub can_enter_leave: bool,
     /// Whether the actor may pin the context and act as an operator.
     pub can_moderate: bool,
+    /// Whether the actor may mention everybody in the room, with `@here` and `@room`.
+    #[serde(default)]
+    pub can_mention_room: bool,
     /// When the permission was first set; null if it never was.
     pub created_at: Option<Timestamp>,
     /// When the permission was last set; null if it never was.
@@ -79,6 +84,7 @@ impl Permission {
             can_order: true,
             can_enter_leave: true,
             can_moderate: false,
+            can_mention_room: false,
             created_at: None,
             updated_at: None,
         }
@@ -92,6 +98,7 @@ impl Permission {
             Capability::Order => self.can_order = may,
             Capability::EnterLeave => self.can_enter_leave = may,
             Capability::Moderate => self.can_moderate = may,
+            Capability::MentionRoom => self.can_mention_room = may,
         }
     }
 
@@ -103,6 +110,7 @@ impl Permission {
             Capability::Order => self.can_order,
             Capability::EnterLeave => self.can_enter_leave,
             Capability::Moderate => self.can_moderate,
+            Capability::MentionRoom => self.can_mention_room,
         }
     }
 }
@@ -207,9 +215,10 @@ pub fn granted(
     Err(not_granted(actor, capability, action))
 }
 
-/// Whether an actor with this permission has a capability. Without a record: everything but moderate.
+/// Whether an actor with this permission has a capability.
 pub fn allows(permission: Option<&Permission>, capability: Capability) -> bool {
-    permission.map_or(capability != Capability::Moderate, |given| given.allows(capability))
+    let by_default = || !matches!(capability, Capability::Moderate | Capability::MentionRoom);
+    permission.map_or_else(by_default, |given| given.allows(capability))
 }
 
 /// The error of an action whose capability the actor does not have.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::actors::ActorName;
+use crate::conversation::MessageBody;
 use crate::inbox::{InboxItem, UnreadCount};
 use crate::kernel::{
     ClockAnchor, CorruptRecord, FollowerCursor, Lease, Portable, Record, Sequence, StoredRecord, Table,
@@ -42,6 +43,7 @@ pub const ALL: &[RecordKind] = &[
     RecordKind::of::<Task>(),
     RecordKind::of::<HandoffPosition>(),
     RecordKind::of::<SharedObject>(),
+    RecordKind::of::<MessageBody>(),
     RecordKind::of::<Snapshot>(),
     RecordKind::of::<LastVersion>(),
     RecordKind::of::<InboxItem>(),

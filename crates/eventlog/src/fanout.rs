@@ -46,7 +46,7 @@ pub struct Fanout {
 /// Looked up once per reader and batch, so it is hashed fast.
 #[derive(Default)]
 struct Cache {
-    batches: HashMap<(&'static str, Arc<EventFilter>, Sequence), Frames, RandomState>,
+    batches: HashMap<(&'static str, bool, Arc<EventFilter>, Sequence), Frames, RandomState>,
     bytes: usize,
 }
 
@@ -73,7 +73,7 @@ impl Fanout {
         limit: Option<usize>,
     ) -> Result<Frames, ReadError> {
         let limit = limit.unwrap_or(MAX_BATCH_EVENTS).min(MAX_BATCH_EVENTS);
-        let key = (encoder.name, Arc::clone(follower.filter()), follower.scanned_to());
+        let key = (encoder.name, follower.has_bodies(), Arc::clone(follower.filter()), follower.scanned_to());
         if limit == MAX_BATCH_EVENTS
             && let Some(frames) = self.cache.lock().batches.get(&key)
         {

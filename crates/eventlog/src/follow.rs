@@ -8,8 +8,8 @@ use agentcafe_domain::kernel::Sequence;
 use tokio::sync::watch;
 
 use crate::{
-    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, ReadError, RecentEvents,
-    Watermark,
+    Cut, DamagedEvents, EventFilter, EventPage, EventQuery, MAX_PAGE_BYTES, MessageBodies, ReadError,
+    RecentEvents, Watermark,
 };
 
 /// A read in progress.
@@ -33,13 +33,26 @@ pub struct Follower {
     watermark: watch::Receiver<Watermark>,
     /// Damaged events ahead of the cursor. Those before them are read first.
     damaged: Option<DamagedEvents>,
+    /// What holds the bodies of messages, if they are part of the events.
+    bodies: Option<Arc<dyn MessageBodies>>,
 }
 
 impl Follower {
     /// Follows the events after `after` that match `filter`.
     pub fn new(log: Arc<impl Log>, filter: EventFilter, after: Sequence) -> Self {
         let watermark = log.recent_events().subscribe(&filter);
-        Self { log, filter: Arc::new(filter), scanned_to: after, watermark, damaged: None }
+        Self { log, filter: Arc::new(filter), scanned_to: after, watermark, damaged: None, bodies: None }
+    }
+
+    /// The same follower, whose messages have their bodies if they are held here. Its pages are short then.
+    #[must_use]
+    pub fn with_bodies(self, bodies: Option<Arc<dyn MessageBodies>>) -> Self {
+        Self { bodies, ..self }
+    }
+
+    /// Whether messages have their bodies.
+    pub fn has_bodies(&self) -> bool {
+        self.bodies.is_some()
     }
 
     /// The filter.
@@ -117,10 +130,15 @@ impl Follower {
             }
             let after = EventQuery::after(self.filter.as_ref().clone(), self.scanned_to, limit);
             let before = self.damaged.map(|damaged| damaged.after.next());
+            let max_bytes = if self.bodies.is_some() { max_bytes.min(max_held_bytes) } else { max_bytes };
             let query = EventQuery { max_bytes, max_held_bytes, before, ..after };
             let page = match self.log.recent_events().read(&query) {
                 Some(page) => Ok(page),
                 None => self.log.read_older(query).await,
+            };
+            let page = match (page, &self.bodies) {
+                (Ok(mut page), Some(bodies)) => page.add_bodies(bodies.as_ref()).await.map(|()| page),
+                (page, _) => page,
             };
             match page {
                 Ok(page) => {

@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{
     DamagedEvents, EventFilter, Fanout, Follower, FrameEncoder, Frames, Log, LogPosition, LoggedEvent,
-    ReadError, ResetReason,
+    MessageBodies, ReadError, ResetReason,
 };
 
 /// What all streams of a log share.
@@ -129,6 +129,8 @@ pub struct StreamStart {
     pub after: Sequence,
     /// The part of the log that is treated as backlog; none: every event is new.
     pub backlog: Option<Backlog>,
+    /// What holds the bodies of messages, if they are part of the events.
+    pub bodies: Option<Arc<dyn MessageBodies>>,
 }
 
 /// The events that were appended before a stream began.
@@ -167,11 +169,11 @@ impl<S: Subscriber> LogStream<S> {
         start: StreamStart,
         subscriber: S,
     ) -> Self {
-        let StreamStart { items: queue, events, after, backlog } = start;
+        let StreamStart { items: queue, events, after, backlog, bodies } = start;
         let mut heartbeat = interval(hub.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         heartbeat.reset();
-        let follower = Follower::new(log, filter, after);
+        let follower = Follower::new(log, filter, after).with_bodies(bodies);
         let stopped = Box::pin(hub.stopping.clone().cancelled_owned());
         let is_over = matches!(queue.back(), Some(StreamItem::End(_)));
         Self { hub, stopped, follower, heartbeat, subscriber, queue, events, backlog, sent: 0, is_over }

@@ -157,7 +157,10 @@ pub(crate) async fn stream_start(
             is_damaged: false,
         });
     }
-    Ok((StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until) }, true))
+    Ok((
+        StreamStart { items, events: Vec::new(), after: start.after, backlog: backlog(until), bodies: None },
+        true,
+    ))
 }
 
 /// Why the client's cursor is not of the log.
@@ -208,7 +211,7 @@ async fn without_log(
         let to = events.first().map_or(after, |event| Sequence(event.sequence.0 - 1));
         items.push_back(StreamItem::Gap { from, to, is_damaged: false });
     }
-    Ok(StreamStart { items, events, after, backlog: None })
+    Ok(StreamStart { items, events, after, ..StreamStart::default() })
 }
 
 async fn replayed_room(

@@ -1,9 +1,12 @@
 //! The log: pages of it, long polls, and streams.
 
+use std::sync::Arc;
+
 use agentcafe_domain::kernel::{
     Code, DomainError, EVENT_TENANT_FILTER, EventType, Field, Fields, OperationError, ROOM_FILTER, Sequence,
     TYPES,
 };
+use agentcafe_eventlog::MessageBodies;
 use agentcafe_store::EventFilter;
 use uuid::Uuid;
 
@@ -17,6 +20,13 @@ mod poll;
 pub use follow::{FollowEvents, FollowedEvents, LogSubscriber};
 pub use list::{ListEvents, ListMentions, PageEnd, ReadTimeline, TimelineEnd};
 pub use poll::{PollEnd, PollEvents};
+
+/// Whether messages have their bodies.
+const BODIES: Field = Field::new(
+    "bodies",
+    "Whether messages have their bodies, and not only the beginning of them. Default: false.",
+    "true",
+);
 
 /// The types that a `types` parameter names; a name that no event has matches nothing.
 pub(crate) fn types(fields: &Fields) -> Option<Vec<EventType>> {
@@ -36,6 +46,16 @@ fn filter(fields: &Fields, author: Field) -> Result<EventFilter, DomainError> {
         mentioned: None,
         types: types(fields),
     })
+}
+
+/// Whether the caller wants the bodies of messages.
+fn wants_bodies(fields: &Fields) -> Result<bool, DomainError> {
+    Ok(fields.flag(BODIES)?.unwrap_or(false))
+}
+
+/// What holds the bodies of messages, for a caller that wants them.
+fn bodies(service: &Service, wanted: bool) -> Option<Arc<dyn MessageBodies>> {
+    wanted.then(|| Arc::clone(&service.engine.store) as Arc<dyn MessageBodies>)
 }
 
 /// The sequence of the event that `afterEventId` names; the start of the log if the parameter is missing.

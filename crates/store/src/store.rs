@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use agentcafe_domain::conversation::MessageBody;
 use agentcafe_domain::kernel::{
     Clock, CorrelationId, IdSource, Key, Owner, Record, RecordQuery, RoomId, Rules, Sequence, StoredRecord,
     Table, TenantId, Trace,
 };
 use agentcafe_domain::moderation::RateWindows;
 use agentcafe_eventlog::{
-    EventPage, EventQuery, Log, LogPosition, LoggedEvent, MAX_PAGE_BYTES, PageFuture, ReadError, RecentEvents,
+    BodiesFuture, EventPage, EventQuery, Log, LogPosition, LoggedEvent, MAX_PAGE_BYTES, MessageBodies,
+    PageFuture, ReadError, RecentEvents,
 };
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -286,6 +288,14 @@ impl Store {
         self.read_slices(scan).await
     }
 
+    /// The same, whose messages have their bodies. What the query does not return for its size is not part of the page.
+    pub async fn events_with_bodies(&self, query: EventQuery) -> Result<EventPage, ReadError> {
+        let max_bytes = query.max_bytes.min(query.max_held_bytes);
+        let mut page = self.events(EventQuery { max_bytes, ..query }).await?;
+        page.add_bodies(self).await?;
+        Ok(page)
+    }
+
     /// A page of the log from the database, but no further than the recent events: before an event is visible, watchers must
     /// have been notified of all changes before it ([`Store::changed`]), and a later event may have been committed just now.
     pub async fn older_events(&self, query: EventQuery) -> Result<EventPage, ReadError> {
@@ -367,6 +377,16 @@ impl Store {
         owner: Option<Owner>,
     ) -> Result<Option<Trace>, ReadError> {
         self.view.reader.read(TraceOf { correlation_id, tenant, owner }).await
+    }
+}
+
+impl MessageBodies for Store {
+    fn read_bodies(&self, sequences: Vec<Sequence>) -> BodiesFuture<'_> {
+        Box::pin(async move {
+            let keys = sequences.into_iter().map(|sequence| vec![sequence.into()]).collect();
+            let bodies = self.get_all::<MessageBody>(keys).await?;
+            Ok(bodies.into_iter().map(|body| body.map(|body| body.body)).collect())
+        })
     }
 }
 

@@ -152,6 +152,8 @@ settings! {
         /// Maximum length of a message, in characters
         API_MAX_CHAT_MESSAGE_CHARS else "AGENTCAFE_MAX_CHAT_MESSAGE_CHARS": usize =
             at_least(1).zero("only the limit of the body"), default ConversationRules::defaults().max_message_chars;
+        /// Maximum length of the body of a message, in characters
+        API_MAX_MESSAGE_BODY_CHARS: usize = between(1, 65_536), default ConversationRules::defaults().max_body_chars;
         /// How long an idempotency key is kept
         API_IDEMPOTENCY_TTL_MS: i64 = at_least(60_000), default IdempotencyRules::defaults().ttl_ms;
         /// The prefix of the API's keys in Redis

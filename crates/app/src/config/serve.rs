@@ -225,7 +225,10 @@ fn rules(sources: &Sources, listen: IpAddr) -> Result<Rules, SettingError> {
     let allow_private_targets = sources.optional(&WEBHOOK_ALLOW_PRIVATE_TARGETS)?;
     let is_closed = is_closed(sources)?;
     Ok(Rules::default()
-        .with(ConversationRules { max_message_chars: if max_chars == 0 { usize::MAX } else { max_chars } })
+        .with(ConversationRules {
+            max_message_chars: if max_chars == 0 { usize::MAX } else { max_chars },
+            max_body_chars: sources.value(&API_MAX_MESSAGE_BODY_CHARS)?,
+        })
         .with(PresenceRules { default_ttl_ms: sources.value(&PRESENCE_DEFAULT_TTL_MS)? })
         .with(IdempotencyRules { ttl_ms: sources.value(&API_IDEMPOTENCY_TTL_MS)? })
         .with(ModerationRules {

@@ -31,6 +31,7 @@ async fn mention_adds_an_inbox_item_for_the_mentioned_actor() {
         "inboxSeq": item["inboxSeq"], "inboxId": item["inboxId"], "tenantId": "default", "roomId": "main", "actorId": "Kai",
         "sourceEventId": event["eventId"], "sourceEventSequence": event["sequence"], "sourceEventType": "mention_created",
         "sourceActorId": "Nova", "sourceEventAt": event["timestamp"], "threadId": "t1", "topic": "mention",
+        "messageId": event["payload"]["sourceMessageId"], "text": "hey @Kai and @Nova",
         "payload": {"topic": "mention", "mentionedActorId": "Kai", "sourceMessageId": event["payload"]["sourceMessageId"], "threadId": "t1"},
         "createdAt": event["timestamp"], "ackedAt": null, "ackedBy": null,
     });

@@ -96,3 +96,67 @@ async fn mentions_in_code_and_addresses_reach_nobody() {
     });
     assert_eq!(reacted.await, ["Kai"]);
 }
+
+/// Without the capability, the names of the groups are names of nobody; an actor of that name is meant first.
+#[tokio::test]
+async fn groups_are_mentioned_with_the_capability_only() {
+    let (_server, client) = cafe().await;
+    for actor in ["Kai", "Bo", "Cy", "Nova"] {
+        enter(&client, actor, "main").await;
+    }
+    enter(&client, "Dee", "attic").await;
+    let _ = client.act("/v1/commands/leave", json!({ "actorId": "Cy" })).await.data();
+    let say = async |text: &str| {
+        let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await;
+        let mut addressees: Vec<String> = said.data()["addressees"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|addressee| addressee["actorId"].as_str().map(str::to_owned))
+            .collect();
+        addressees.sort();
+        (addressees, said.data()["unresolvedMentions"].clone())
+    };
+    assert_eq!(say("@here is news").await, (vec![], json!(["here"])));
+    let grant = json!({ "roomId": "main", "actorId": "Nova", "canMentionRoom": true });
+    let granted = client.act("/v1/permissions", grant).await;
+    assert_eq!(granted.data()["permission"]["canMentionRoom"], true);
+    assert_eq!(say("@here is news").await, (vec!["Bo".to_owned(), "Kai".to_owned()], json!([])));
+    let everybody = vec!["Bo".to_owned(), "Cy".to_owned(), "Kai".to_owned()];
+    assert_eq!(say("@room and @Ghost").await, (everybody, json!(["Ghost"])));
+    for (actor, unread) in [("Kai", 2), ("Bo", 2), ("Cy", 1), ("Dee", 0), ("Nova", 0)] {
+        assert_eq!(
+            client.get(&format!("/v1/inbox?actorId={actor}")).await.data()["count"],
+            unread,
+            "{actor}"
+        );
+    }
+    enter(&client, "here", "attic").await;
+    assert_eq!(say("@here you are").await, (vec!["here".to_owned()], json!([])));
+}
+
+/// The speaker learns whether those whom it mentions are there.
+#[tokio::test]
+async fn message_answer_says_whether_addressees_are_there() {
+    let (_server, client) = cafe().await;
+    for (actor, status) in [("Busy", "busy"), ("Thinking", "thinking"), ("Idle", "idle")] {
+        let heartbeat = json!({ "actorId": actor, "status": status });
+        let _ = client.act("/v1/presence/heartbeat", heartbeat).await.data();
+    }
+    enter(&client, "Gone", "main").await;
+    let _ = client.act("/v1/commands/leave", json!({ "actorId": "Gone" })).await.data();
+    enter(&client, "Elsewhere", "attic").await;
+    let text = "@Busy @Thinking @Idle @Gone @Elsewhere @Ghost @Nova";
+    let said = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": text })).await;
+    let want = json!([
+        { "actorId": "Busy", "state": "present" },
+        { "actorId": "Thinking", "state": "present" },
+        { "actorId": "Idle", "state": "waiting" },
+        { "actorId": "Gone", "state": "away" },
+        { "actorId": "Elsewhere", "state": "away" },
+    ]);
+    assert_eq!(said.data()["addressees"], want);
+    assert_eq!(said.data()["unresolvedMentions"], json!(["Ghost"]));
+    let quiet = client.act("/v1/commands/say", json!({ "actorId": "Nova", "text": "hm" })).await;
+    assert_eq!(quiet.data()["addressees"], json!([]));
+}

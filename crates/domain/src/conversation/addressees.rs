@@ -1,13 +1,25 @@
 //! Whom a message reaches: the actors that the names in its text mean.
 
+use std::collections::HashSet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use super::mentions_in;
 use crate::actors;
 use crate::inbox;
 use crate::kernel::{ActorId, ActorInRoom, CommandContext, CommandError, Query, RecordQuery};
-use crate::presence::Presence;
+use crate::permissions::{self, Capability, Permission};
+use crate::presence::{self, Presence, Status};
 
 /// The most actors of a room among which a name is looked for that no actor has exactly; those that were there last.
 const MAX_CANDIDATES: usize = 200;
+/// The most actors that `@here` and `@room` mean: those that were there last.
+const MAX_GROUP: usize = 100;
+/// Means the actors that are present in the room.
+const HERE: &str = "here";
+/// Means the actors that ever were in the room.
+const ROOM: &str = "room";
 
 /// The actors that a message mentions, as its speaker wrote them: each once.
 #[derive(Clone, Debug)]
@@ -26,10 +38,58 @@ pub(super) struct Addressees {
     pub(super) unresolved: Vec<ActorId>,
 }
 
+/// Whether an actor that a message mentions is there to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AddresseeState {
+    /// It is in the room, and at work.
+    Present,
+    /// It is in the room with the status idle: it waits until something wakes it.
+    Waiting,
+    /// It is not in the room.
+    Away,
+}
+
+/// An actor that a message mentions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Addressee {
+    /// The actor.
+    pub actor_id: ActorId,
+    /// Whether it is there to read the message.
+    pub state: AddresseeState,
+}
+
+impl Addressees {
+    /// Whether those that the message reaches are there, the speaker aside.
+    ///
+    /// # Errors
+    /// [`CommandError::Load`] their presence.
+    pub(super) fn states(
+        &self,
+        speaker: &ActorInRoom,
+        ctx: &CommandContext<'_>,
+    ) -> Result<Vec<Addressee>, CommandError> {
+        let others = self.mentioned.iter().filter(|actor| **actor != speaker.actor_id);
+        let reached: Vec<_> = others.filter(|actor| !self.unresolved.contains(actor)).collect();
+        ctx.load(reached.iter().map(|actor| presence::read(&speaker.with_actor(actor))).collect())?;
+        let state = |actor: &ActorId| -> Result<_, CommandError> {
+            let presence = ctx.get::<Presence>(speaker.with_actor(actor).key())?;
+            let state = match presence.filter(|presence| presence.is_active) {
+                None => AddresseeState::Away,
+                Some(Presence { status: Status::Idle, .. }) => AddresseeState::Waiting,
+                Some(_) => AddresseeState::Present,
+            };
+            Ok(Addressee { actor_id: actor.clone(), state })
+        };
+        reached.into_iter().map(state).collect()
+    }
+}
+
 impl Mentions {
-    /// The list, if there is one; else the names in the text.
-    pub(super) fn new(given: Option<Vec<ActorId>>, text: &str) -> Self {
-        given.map_or_else(|| Self::Named(mentions_in(text)), Self::Given)
+    /// The list, if there is one; else the names in the text and in the body.
+    pub(super) fn new(given: Option<Vec<ActorId>>, text: &str, body: &str) -> Self {
+        given.map_or_else(|| Self::Named(named_in(text, body)), Self::Given)
     }
 
     /// The same without those beyond a number.
@@ -56,7 +116,7 @@ impl Mentions {
     }
 
     /// Whom a message of the speaker reaches. A name means the actor of the tenant who has it exactly, else the one actor of
-    /// the room who has it in another case.
+    /// the room who has it in another case, else, for a speaker that may mention everybody, the group of that name.
     ///
     /// # Errors
     /// [`CommandError::Load`] what [`Mentions::reads`] does not name: for names that no actor has exactly.
@@ -72,14 +132,16 @@ impl Mentions {
         };
         for name in names {
             let is_known = *name == speaker.actor_id || actors::is_known(ctx, &speaker.tenant_id, name)?;
-            let meant = if is_known { None } else { in_other_case(name, speaker, ctx)? };
-            if !is_known && meant.is_none() {
+            let meant = if is_known { Vec::new() } else { others_meant_by(name, speaker, ctx)? };
+            counters.extend(meant.iter().map(|actor| inbox::counter(&speaker.with_actor(actor))));
+            if !is_known && meant.is_empty() {
                 unresolved.push(name.clone());
             }
-            counters.extend(meant.iter().map(|actor| inbox::counter(&speaker.with_actor(actor))));
-            let meant = meant.unwrap_or_else(|| name.clone());
-            if !mentioned.contains(&meant) {
-                mentioned.push(meant);
+            let meant = if meant.is_empty() { vec![name.clone()] } else { meant };
+            for actor in meant {
+                if !mentioned.contains(&actor) {
+                    mentioned.push(actor);
+                }
             }
         }
         ctx.load(counters)?;
@@ -87,18 +149,39 @@ impl Mentions {
     }
 }
 
-/// The one actor of the room who has this name in another case.
-fn in_other_case(
+/// The names in the text, then those that only the body has.
+fn named_in(text: &str, body: &str) -> Vec<ActorId> {
+    let mut names = mentions_in(text);
+    let known: HashSet<ActorId> = names.iter().cloned().collect();
+    names.extend(mentions_in(body).into_iter().filter(|name| !known.contains(name)));
+    names
+}
+
+/// The actors that a name means which no actor has exactly.
+fn others_meant_by(
     name: &ActorId,
     speaker: &ActorInRoom,
     ctx: &CommandContext<'_>,
-) -> Result<Option<ActorId>, CommandError> {
+) -> Result<Vec<ActorId>, CommandError> {
     let candidates = RecordQuery::all::<Presence>("updated_at", MAX_CANDIDATES)
         .newest_first()
         .is("tenant_id", &speaker.tenant_id)
         .is("room_id", &speaker.room_id);
-    let name = name.as_str().to_lowercase();
-    let candidates = ctx.find::<Presence>(candidates)?.into_iter().map(|presence| presence.actor_id);
-    let mut matching = candidates.filter(|actor| actor.as_str().to_lowercase() == name);
-    Ok(matching.next().filter(|_| matching.next().is_none()))
+    let mut candidates = ctx.find::<Presence>(candidates)?;
+    let lower = name.as_str().to_lowercase();
+    let mut matching =
+        candidates.iter().filter(|presence| presence.actor_id.as_str().to_lowercase() == lower);
+    if let Some(found) = matching.next() {
+        let actor = matching.next().is_none().then(|| found.actor_id.clone());
+        return Ok(actor.into_iter().collect());
+    }
+    let is_group = [HERE, ROOM].contains(&name.as_str());
+    let permission = if is_group { ctx.get::<Permission>(speaker.key())? } else { None };
+    if !is_group || !permissions::allows(permission.as_ref(), Capability::MentionRoom) {
+        return Ok(Vec::new());
+    }
+    candidates.retain(|presence| {
+        presence.actor_id != speaker.actor_id && (presence.is_active || name.as_str() == ROOM)
+    });
+    Ok(candidates.into_iter().take(MAX_GROUP).map(|presence| presence.actor_id).collect())
 }

@@ -104,6 +104,15 @@ impl DomainError {
         Self::new(Code::OutOfBounds).saying(message).with("field", field).with("value", value)
     }
 
+    /// The error of a member of an object, with the path to it as its field.
+    #[must_use]
+    pub fn within(mut self, path: &str) -> Self {
+        if let Some(Value::String(field)) = self.details.get_mut("field") {
+            *field = format!("{path}.{field}");
+        }
+        self
+    }
+
     /// `field` is missing, or not of the type that a required field has.
     pub fn missing(field: &str) -> Self {
         Self::new(Code::MissingField).saying(format!("{field} is required.")).with("field", field)

@@ -97,6 +97,19 @@ pub struct Notification {
     pub thread_id: Option<String>,
     /// The content of the inbox item, the topic included.
     pub payload: Map<String, Value>,
+    /// The message that it is about.
+    pub message: Option<NotifiedMessage>,
+}
+
+/// What an inbox item shows of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotifiedMessage {
+    /// The message.
+    pub message_id: String,
+    /// Its text.
+    pub text: String,
+    /// The beginning of its body, if it has one.
+    pub preview: Option<String>,
 }
 
 impl Notification {
@@ -107,7 +120,7 @@ impl Notification {
             _ => Map::new(),
         };
         payload.insert("topic".to_owned(), topic.into());
-        Self { recipient, topic, thread_id: None, payload }
+        Self { recipient, topic, thread_id: None, payload, message: None }
     }
 }
 

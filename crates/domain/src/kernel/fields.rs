@@ -14,12 +14,14 @@ mod caller;
 mod choices;
 mod declared;
 mod field;
+mod lists;
 mod numbers;
 mod texts;
 
 pub use declared::*;
 pub(crate) use field::too_large;
 pub use field::{DescribedField, EXAMPLE_ID, Field, bounded_object, bounded_text};
+pub use lists::object_schema;
 
 enum Source {
     Body(Map<String, Value>),

@@ -29,6 +29,9 @@ const fn field_of(capability: Capability) -> Field {
         Capability::Order => "Whether the actor may order.",
         Capability::EnterLeave => "Whether the actor may enter and leave.",
         Capability::Moderate => "Whether the actor may pin the context and act as an operator.",
+        Capability::MentionRoom => {
+            "Whether the actor may mention everybody in the room, with @here and @room."
+        }
     };
     let field = Field::new(capability.as_str(), meaning, "true");
     if matches!(capability, Capability::Speak) { field.in_example() } else { field }

@@ -1,5 +1,7 @@
 //! The action of a reaction: read from `actionType` and `actionPayload`, and performed like the actor's own commands.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -80,14 +82,6 @@ pub enum ReactionAction {
     },
 }
 
-/// The error of a member of the payload, by its full path.
-fn inside(mut error: DomainError) -> DomainError {
-    if let Some(Value::String(field)) = error.details.get_mut("field") {
-        *field = format!("{PAYLOAD}.{field}");
-    }
-    error
-}
-
 /// A text that must be there and not be blank.
 fn text(payload: &Fields, field: Field) -> Result<String, DomainError> {
     payload.trimmed_text(field)?.ok_or_else(|| field.must_be("a text that is not blank"))
@@ -106,7 +100,7 @@ impl ReactionAction {
     /// # Errors
     /// The first field that does not hold, named `actionPayload.…`.
     pub fn read(kind: ActionKind, payload: Map<String, Value>, rules: &Rules) -> Result<Self, DomainError> {
-        Self::of_kind(kind, &Fields::of_body(payload), rules).map_err(inside)
+        Self::of_kind(kind, &Fields::of_body(payload), rules).map_err(|error| error.within(PAYLOAD))
     }
 
     fn of_kind(kind: ActionKind, payload: &Fields, rules: &Rules) -> Result<Self, DomainError> {
@@ -212,12 +206,12 @@ impl ReactiveAction {
         }
     }
 
-    /// As [`Action::text`].
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// As [`Action::said`].
+    pub(crate) fn said(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Say(say) => say.text(),
-            Self::Move(walk) => walk.text(),
-            Self::Order(order) => order.text(),
+            Self::Say(say) => say.said(),
+            Self::Move(walk) => walk.said(),
+            Self::Order(order) => order.said(),
         }
     }
 

@@ -120,9 +120,10 @@ impl RunReaction {
         if let Some(fault) = action.fault(ctx.rules) {
             return Err(Prevented::Failed(fault));
         }
+        let said = answering.said();
         let moderated = GuardedAction {
             label: action.kind().policy().0,
-            text: answering.text(),
+            text: said.as_deref(),
             source: ActionSource::Reaction,
         };
         let allowed = ctx.guard.check(&actor, &moderated).map_err(CommandError::from);

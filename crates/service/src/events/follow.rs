@@ -18,8 +18,8 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::filter;
 use super::listener::Listener;
+use super::{filter, wants_bodies};
 use crate::operation::{Call, Operation, parameters};
 use crate::read_access;
 use crate::service::Service;
@@ -49,6 +49,7 @@ parameters! {
         types: Vec<String> = fields.names(TYPES),
         last_event_id: LastEventId = input.last_event_id,
         log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
+        bodies: bool = wants_bodies(fields)?,
         continues_after_reset: bool = fields.continues_after_reset()?,
         listener: Option<Listener> = listener(fields, &filter)?,
     }
@@ -119,7 +120,16 @@ impl Operation for FollowEvents {
 
     async fn run(self, call: &Call<'_>) -> Result<FollowedEvents, OperationError> {
         let Self {
-            mut filter, viewer, cursor, backlog_limit, types, last_event_id, log_id, listener, ..
+            mut filter,
+            viewer,
+            cursor,
+            backlog_limit,
+            types,
+            last_event_id,
+            log_id,
+            bodies,
+            listener,
+            ..
         } = self;
         let service = Arc::clone(call.service);
         let principal = call.caller.principal.clone();
@@ -154,7 +164,8 @@ impl Operation for FollowEvents {
             Some(reason) => StreamItem::reset(log, reason).into(),
         };
         let backlog = backlog_limit.map(|limit| Backlog { until: head, limit: Some(limit), ready: None });
-        let start = StreamStart { items, after, backlog, ..StreamStart::default() };
+        let bodies = super::bodies(&service, bodies);
+        let start = StreamStart { items, after, backlog, bodies, ..StreamStart::default() };
         let (hub, log) = (service.stream_hub(), Arc::clone(&service.engine.store));
         let checked_at = Some(service.engine.clock.stopwatch());
         let key_changes = service.store().changed(ApiKey::TABLE);

@@ -6,11 +6,11 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_eventlog::{LogPosition, ReaderPosition};
-use agentcafe_store::{Cut, EventFilter, EventPage, EventQuery};
+use agentcafe_store::{Cut, EventFilter, EventPage, EventQuery, ReadError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{filter, sequence_of};
+use super::{filter, sequence_of, wants_bodies};
 use crate::operation::{Call, EventList, MAX_HELD_BYTES, Operation, parameters};
 use crate::read_access;
 
@@ -64,6 +64,11 @@ impl PageEnd {
     }
 }
 
+async fn page(call: &Call<'_>, query: EventQuery, bodies: bool) -> Result<EventPage, ReadError> {
+    let store = call.service.store();
+    if bodies { store.events_with_bodies(query).await } else { store.events(query).await }
+}
+
 /// The last event of a page, or where a page that ended early continues; `given` if neither.
 fn next_cursor(page: &EventPage, given: Sequence) -> Sequence {
     match page.cut {
@@ -78,6 +83,7 @@ parameters! {
         events: EventSelector = EventSelector::read(fields, filter(fields, EVENT_ACTOR_FILTER)?)?,
         after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        bodies: bool = wants_bodies(fields)?,
     }
 }
 
@@ -97,7 +103,7 @@ impl Operation for ListEvents {
             None => sequence_of(call.service, self.after_event_id).await?,
         };
         let query = EventQuery::after(filter, after, self.limit).holding(MAX_HELD_BYTES);
-        let page = call.service.store().events(query).await?;
+        let page = page(call, query, self.bodies).await?;
         let next_cursor = next_cursor(&page, after);
         Ok(PageEnd::list(call, page, next_cursor))
     }
@@ -146,6 +152,7 @@ parameters! {
         as_written: (Option<String>, Option<String>) = (fields.text(FROM_TS)?, fields.text(TO_TS)?),
         descending: bool = fields.is_descending(),
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        bodies: bool = wants_bodies(fields)?,
     }
 }
 
@@ -178,7 +185,7 @@ impl Operation for ReadTimeline {
     const SUFFICIENT_SCOPE: Option<Scope> = Some(Scope::Follow);
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<TimelineEnd>, OperationError> {
-        let Self { mut events, from, to, as_written: (from_ts, to_ts), descending, limit } = self;
+        let Self { mut events, from, to, as_written: (from_ts, to_ts), descending, limit, bodies } = self;
         let cursor = events.position.cursor;
         let given = cursor.unwrap_or(Sequence::START);
         if descending {
@@ -188,7 +195,7 @@ impl Operation for ReadTimeline {
         let (after, before) = if descending { (Sequence::START, cursor) } else { (given, None) };
         let selected = EventQuery::after(events.readable(call).await?, after, limit).holding(MAX_HELD_BYTES);
         let query = EventQuery { before, from, to, descending, ..selected };
-        let page = call.service.store().events(query).await?;
+        let page = page(call, query, bodies).await?;
         let next_cursor = next_cursor(&page, given);
         let order = if descending { "desc" } else { "asc" };
         let log = call.service.store().log_position();

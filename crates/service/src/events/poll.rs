@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::follow::CHECK_ACCESS_EVERY;
 use super::listener::Listener;
-use super::{filter, sequence_of};
+use super::{filter, sequence_of, wants_bodies};
 use crate::operation::{Call, EventList, MAX_HELD_BYTES, Operation, parameters};
 use crate::read_access;
 
@@ -40,6 +40,7 @@ parameters! {
         log_id: Option<String> = fields.trimmed_text(LOG_ID)?,
         after_event_id: Option<String> = fields.trimmed_text(AFTER_EVENT_ID)?,
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
+        bodies: bool = wants_bodies(fields)?,
         listener: Option<Listener> = {
             let shown = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
             Listener::read(fields, &filter, ACTOR_ID, shown)?
@@ -70,8 +71,17 @@ impl Operation for PollEvents {
     const SCOPES: &'static [Scope] = &[];
 
     async fn run(self, call: &Call<'_>) -> Result<EventList<PollEnd>, OperationError> {
-        let Self { mut filter, mut timeout_ms, viewer, cursor, log_id, after_event_id, limit, listener } =
-            self;
+        let Self {
+            mut filter,
+            mut timeout_ms,
+            viewer,
+            cursor,
+            log_id,
+            after_event_id,
+            limit,
+            bodies,
+            listener,
+        } = self;
         if call.caller.transport.is_probe {
             timeout_ms = 0;
         }
@@ -92,7 +102,8 @@ impl Operation for PollEvents {
             Some(listener) => listener.show(service).await?,
             None => None,
         };
-        let mut follower = Follower::new(engine.store.clone(), filter.clone(), after);
+        let follower = Follower::new(engine.store.clone(), filter.clone(), after);
+        let mut follower = follower.with_bodies(super::bodies(service, bodies));
         let page = wait(call, &mut follower, limit, timeout).await?;
         // The table may have closed while the poll waited.
         service.may_follow(&call.caller.principal, &mut filter, viewer.as_ref()).await?;
