@@ -18,6 +18,7 @@ use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, stream};
+use agentcafe_service::digest::ReadDigest;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
 use agentcafe_service::inbox::{AckItem, ListInbox};
@@ -77,6 +78,7 @@ pub(crate) fn table() -> Vec<Route> {
 
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
         bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
+        Route::read::<ReadDigest>("/v1/digest", "Agents", "What an actor has to know to go on, as a short text"),
         Route::read::<ListInbox>("/v1/inbox", "Inbox", "The inbox of an actor"),
         Route::post::<AckItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item"),
         Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),

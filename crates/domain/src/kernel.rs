@@ -19,6 +19,7 @@ mod ids;
 mod lease;
 mod money;
 mod owner;
+mod quotation;
 mod record;
 mod response;
 mod rules;
@@ -38,8 +39,8 @@ pub use encoding::{hex, without_byte_order_mark};
 pub use error::{Code, DomainError, MAX_DETAIL_BYTES, OperationError};
 pub(crate) use event::payloads;
 pub use event::{
-    Annotation, EmittedEvent, Event, EventAuthor, EventType, Notification, Payload, RequestAuthor,
-    StoredEvent,
+    Annotation, EmittedEvent, Event, EventAuthor, EventType, Notification, NotifiedMessage, Payload,
+    RequestAuthor, StoredEvent,
 };
 pub use external_call::{CallRequest, CallResult, ExternalCall};
 pub(crate) use fields::too_large;
@@ -48,7 +49,7 @@ pub use fields::{
     EVENT_ACTOR_FILTER, EVENT_TENANT_FILTER, EXAMPLE_ID, FROM_TS, Field, Fields, LIMIT, LOG_ID,
     MAX_OBJECT_BYTES, MAX_REFERENCE_CHARS, METADATA, ON_RESET, OPERATOR_VIEWER_ACTOR_ID, ORDER, PAGE_CURSOR,
     REQUIRED_ROOM_ID, ROOM_FILTER, ROOM_ID, STREAM_CURSOR, TENANT_FILTER, TENANT_ID, TO_TS, TYPES,
-    VIEWER_ACTOR_ID, bounded_object, bounded_text,
+    VIEWER_ACTOR_ID, bounded_object, bounded_text, object_schema,
 };
 pub use follower::{FollowerCursor, SaveCursor};
 pub use guard::{ActionGuard, ActionSource, GuardedAction};
@@ -58,6 +59,7 @@ pub use ids::{ActorId, CorrelationId, InvalidId, MAX_ID_CHARS, RESERVED_ACTORS, 
 pub use lease::{AcquireLease, Lease, LeaseToken, ReleaseLease};
 pub use money::Usd;
 pub use owner::Owner;
+pub use quotation::{quoted, quoted_id};
 pub(crate) use record::record;
 pub use record::{
     Cell, Comparison, Condition, CorruptRecord, Key, Portable, Query, Record, RecordQuery, SortKey,

@@ -13,6 +13,7 @@ mod read_access;
 pub mod service;
 
 mod actions;
+pub mod digest;
 pub mod events;
 pub mod history;
 pub mod inbox;

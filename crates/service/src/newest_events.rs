@@ -10,24 +10,28 @@ pub(crate) struct NewestEvents<'s> {
     /// What is still to be read.
     query: EventQuery,
     is_exhausted: bool,
+    /// The cursor of the query.
+    since: Sequence,
 }
 
 impl<'s> NewestEvents<'s> {
     /// Reads the events of a room that `query` selects, with its limits for all pages together. Only the room's newest
-    /// `look_back` events are scanned, whether they match or not: what a read costs does not grow with the log.
+    /// `look_back` events after the query's cursor are scanned, whether they match or not: what a read costs does not grow with the
+    /// log.
     pub(crate) async fn begin(
         store: &'s Store,
         (tenant, room): (&TenantId, &RoomId),
         look_back: u32,
         query: EventQuery,
     ) -> Result<Self, ReadError> {
-        let after = store.before_newest(tenant, room, look_back).await?;
+        let after = store.before_newest(tenant, room, look_back).await?.max(query.after);
         let (tenant, room) = (Some(tenant.clone()), Some(room.clone()));
         let filter = EventFilter { tenant, room, ..query.filter };
         Ok(Self {
             store,
             query: EventQuery { filter, after, descending: true, ..query },
             is_exhausted: false,
+            since: query.after,
         })
     }
 
@@ -56,11 +60,11 @@ impl<'s> NewestEvents<'s> {
                 return Ok(true);
             }
         }
-        if after == Sequence::START {
+        if after == self.since {
             return Ok(false);
         }
         let filter = EventFilter { tenant, room, ..EventFilter::default() };
-        let beyond = EventQuery { filter, after: Sequence::START, before: Some(after.next()), ..one };
+        let beyond = EventQuery { filter, after: self.since, before: Some(after.next()), ..one };
         Ok(!self.store.events(beyond).await?.events.is_empty())
     }
 }

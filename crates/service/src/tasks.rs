@@ -1,6 +1,8 @@
 //! Tasks: listing, reading, creating, changing and handing over.
 
-use agentcafe_domain::kernel::{CURSOR, DomainError, Field, OperationError, Rules, Sequence};
+use agentcafe_domain::kernel::{
+    ActorId, CURSOR, Comparison, DomainError, Field, OperationError, RecordQuery, Rules, Sequence, TenantId,
+};
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tasks::create::CreateTask;
 use agentcafe_domain::tasks::handoff::HandoffPosition;
@@ -115,4 +117,13 @@ impl Operation for ListHandoffs {
         let rest = HandoffsEnd { task_id, count: events.len(), next_cursor };
         Ok(EventList { events, later: Vec::new(), rest })
     }
+}
+
+/// The tasks of an actor that are not done, the last changed first.
+pub(crate) fn unfinished_of(tenant: &TenantId, actor: &ActorId, limit: usize) -> RecordQuery {
+    RecordQuery::all::<Task>("updated_at", limit)
+        .newest_first()
+        .is("tenant_id", tenant)
+        .is("assignee_actor_id", actor)
+        .only("state", Comparison::IsNot, TaskState::Done.as_str())
 }

@@ -112,10 +112,8 @@ impl Launch {
     /// Starts another service than the API, as one node without a database. It must log where it listens, and answer
     /// `GET /readyz`.
     #[must_use]
-    pub fn subcommand(mut self, subcommand: &'static str) -> Self {
-        (self.is_on_postgres, self.nodes) = (false, 1);
-        self.subcommand = Some(subcommand);
-        self
+    pub fn subcommand(self, subcommand: &'static str) -> Self {
+        Self { subcommand: Some(subcommand), ..self.embedded() }
     }
 
     /// Starts the API with these options of `agentcafe serve`.
@@ -151,6 +149,13 @@ impl Launch {
     #[must_use]
     pub fn on_postgres(mut self, nodes: usize) -> Self {
         (self.is_on_postgres, self.nodes) = (true, nodes);
+        self
+    }
+
+    /// Uses the embedded database in the data directory, whatever the database of this run.
+    #[must_use]
+    pub fn embedded(mut self) -> Self {
+        (self.is_on_postgres, self.nodes) = (false, 1);
         self
     }
 

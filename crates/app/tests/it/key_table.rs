@@ -58,6 +58,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("GET /openapi.json", "-", "", "{}"),
     row("GET /v1/bootstrap", "inbox+listen", "tenantId roomId actorId viewerActorId", "{}"),
     row("GET /v1/agent/bootstrap", "inbox+listen", "tenantId roomId actorId viewerActorId", "{}"),
+    row("GET /v1/digest", "inbox+listen", "tenantId roomId actorId viewerActorId", "{}"),
     row("GET /v1/inbox", "inbox", "tenantId roomId actorId viewerActorId", "{}"),
     row("POST /v1/inbox/ack", "inbox", "tenantId roomId actorId ackedBy", r#"{"upToCursor":1}"#),
     row("POST /v1/inbox/{inboxId}/ack", "inbox", "tenantId actorId ackedBy", "{}").private(),

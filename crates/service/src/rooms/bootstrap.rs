@@ -2,7 +2,7 @@
 
 use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
 use agentcafe_domain::kernel::{
-    ActorId, Comparison, Event, EventType, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId,
+    ActorId, Event, EventType, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::presence::Presence;
@@ -19,6 +19,7 @@ use crate::operation::{Call, Operation, parameters};
 use crate::presence::active_in;
 use crate::read_access;
 use crate::service::Service;
+use crate::tasks::unfinished_of;
 
 const ACTOR_ID: Field =
     Field::new("actorId", "The actor whose inbox and tasks are summarised. Default: none.", "Nova")
@@ -162,12 +163,7 @@ impl ReadBootstrap {
         let mut counts: Vec<UnreadCount> = service.find(unread_counts(tenant, room, Some(&actor_id))).await?;
         let unread = newest_unread(tenant, &actor_id, MAX_INBOX).is_if_given("room_id", room);
         let mut inbox: Vec<InboxItem> = service.find(unread).await?;
-        let assigned = RecordQuery::all::<Task>("updated_at", MAX_ASSIGNED_TASKS)
-            .newest_first()
-            .is("tenant_id", tenant)
-            .is("assignee_actor_id", &actor_id)
-            .is_if_given("room_id", room)
-            .only("state", Comparison::IsNot, TaskState::Done.as_str());
+        let assigned = unfinished_of(tenant, &actor_id, MAX_ASSIGNED_TASKS).is_if_given("room_id", room);
         let mut assigned_tasks: Vec<Task> = service.find(assigned).await?;
         let viewer = self.viewer.as_ref();
         service.retain_readable(&mut counts, viewer).await?;
