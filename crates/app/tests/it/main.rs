@@ -22,6 +22,7 @@ mod clock_steps;
 mod collaboration_score;
 mod commands;
 mod config;
+mod crew_day;
 mod digest;
 mod drill;
 mod durability;
