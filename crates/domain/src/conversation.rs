@@ -103,7 +103,7 @@ pub struct Conversation {
 }
 
 /// The text that is shown over a speaker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bubble {
     /// The text.
@@ -114,10 +114,20 @@ pub struct Bubble {
 
 payloads! {
     /// An actor posted a message.
-    ConversationMessagePosted { conversation: Conversation, bubble: Bubble }
+    ConversationMessagePosted {
+        /// The message, and its place in the conversation.
+        conversation: Conversation,
+        /// The speech bubble of the speaker.
+        bubble: Bubble,
+    }
     /// A message mentions an actor.
     MentionCreated {
-        mentioned_actor_id: ActorId, source_message_id: String, thread_id: Option<String>,
+        /// The mentioned actor.
+        mentioned_actor_id: ActorId,
+        /// The message that mentions it.
+        source_message_id: String,
+        /// The thread of the message.
+        thread_id: Option<String>,
         /// Whether the mentioned actor gets an inbox item.
         #[serde(skip)]
         notifies: bool,
@@ -138,7 +148,10 @@ payloads! {
         }
     }
     /// A bubble without a message. Reserved: nothing appends it.
-    BubblePosted { bubble: Bubble }
+    BubblePosted {
+        /// The bubble.
+        bubble: Bubble,
+    }
 }
 
 /// `POST /v1/commands/say`: an actor says something.

@@ -59,7 +59,9 @@ pub struct InboxItem {
     pub thread_id: Option<String>,
     /// `mention`, `task` or `operator`.
     pub topic: String,
-    /// The fields of its topic.
+    /// `topic` and the fields of the topic. `mention`: mentionedActorId, sourceMessageId, threadId. `task`: taskId, and of an assignment
+    /// fromAssigneeActorId, toAssigneeActorId and assignedBy, of a handoff action, note, blockedReason and initiatedBy. `operator`:
+    /// action, targetActorId, reason.
     pub payload: Map<String, Value>,
     /// When the event happened, too.
     pub created_at: Timestamp,
