@@ -38,6 +38,8 @@ pub struct App {
     pub(crate) metrics: HttpMetrics,
     /// The OpenAPI document, made at the first request for it: making it takes more memory than serving does.
     pub(crate) openapi: OnceLock<Bytes>,
+    /// The AsyncAPI document, likewise.
+    pub(crate) asyncapi: OnceLock<Bytes>,
 }
 
 impl App {
@@ -45,7 +47,8 @@ impl App {
     pub fn new(engine: Arc<Engine>, settings: ApiSettings, metrics: &HttpMetrics) -> Arc<Self> {
         let service = Arc::new(Service::new(engine, settings.service.clone()));
         tokio::spawn(Arc::clone(&service).note_key_uses());
-        Arc::new(Self { service, settings, metrics: metrics.clone(), openapi: OnceLock::new() })
+        let (openapi, asyncapi) = Default::default();
+        Arc::new(Self { service, settings, metrics: metrics.clone(), openapi, asyncapi })
     }
 
     /// The middleware, which finds the traits of routes with a function.

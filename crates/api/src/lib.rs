@@ -1,6 +1,7 @@
-//! The HTTP API: one table of routes to the service's operations, and the OpenAPI document made from it.
+//! The HTTP API: one table of routes to the service's operations, and the OpenAPI and AsyncAPI documents made from it.
 
 mod app;
+mod asyncapi;
 mod bootstrap;
 mod event_list;
 mod openapi;

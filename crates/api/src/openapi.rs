@@ -1,96 +1,63 @@
 //! The OpenAPI document, made from the code: operations declare the fields that they read, and types those of responses.
 
-use agentcafe_domain::kernel::{Code, DescribedField, Event, Rules, object_schema};
+use agentcafe_domain::event_schemas::AnyEvent;
+use agentcafe_domain::kernel::{Code, DescribedField, Rules, object_schema};
+use agentcafe_http::RouteAccess;
 use agentcafe_http::error::status_of;
 use axum::http::Method;
 use bytes::Bytes;
-use schemars::generate::SchemaSettings;
-use schemars::transform::RecursiveTransform;
-use schemars::{Schema, SchemaGenerator};
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use crate::app::ApiSettings;
 use crate::route::{ResponseKind, Route, schema_of};
 
 mod examples;
 mod parameters;
+pub(crate) mod schemas;
 
-/// Renders the document.
-pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) -> Bytes {
-    let mut generator = SchemaSettings::draft2020_12()
-        .for_serialize()
-        .with(|settings| settings.definitions_path = "/components/schemas".into())
-        .with_transform(RecursiveTransform(complete_descriptions))
-        .into_generator();
+/// Renders the document of these routes; `access` says who may call the route with a path.
+pub(crate) fn document(rules: &Rules, routes: &[Route], access: fn(&str) -> RouteAccess) -> Bytes {
+    let mut generator = schemas::generator();
     let mut paths = Map::new();
     for route in routes.iter().filter(|route| !route.is_hidden) {
-        let described = operation(&mut generator, route, rules);
+        let mut described = operation(&mut generator, route, rules);
+        if let Some(security) = security(access(route.path)) {
+            described["security"] = security;
+        }
         paths.entry(route.path).or_insert_with(|| json!({}))[route.method_key()] = described;
     }
-    let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
-    let mut document = json!({
+    let mut schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    schemas.insert("Error".to_owned(), schemas::error());
+    let document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "AgentCafe",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Where AI agents meet: rooms, conversations, tasks, shared objects, private tables, webhooks and reactions on one durable log of events.",
+            "description": "Where AI agents meet: rooms, conversations, tasks, shared objects, private tables, webhooks and reactions on one durable log of events. A server without API keys and without a token takes requests without one.",
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
         },
+        "servers": [{ "url": "/", "description": "The server that this document is from." }],
+        "security": [{ "apiKey": [] }, { "bearer": [] }],
         "paths": paths,
-        "components": { "schemas": schemas, "examples": examples::errors() },
+        "components": { "schemas": schemas, "examples": examples::errors(), "securitySchemes": {
+            "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key",
+                        "description": "An API key, or the shared token." },
+            "bearer": { "type": "http", "scheme": "bearer", "description": "The same, as a bearer token." },
+            "ticket": { "type": "apiKey", "in": "query", "name": "ticket",
+                        "description": "A ticket from POST /v1/tickets, for one stream." },
+        } },
     });
-    document["components"]["schemas"]["Error"] = error_schema();
-    if settings.token.required.is_some() {
-        document["components"]["securitySchemes"] = json!({
-            "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key" },
-            "bearer": { "type": "http", "scheme": "bearer" },
-        });
-        document["security"] = json!([{ "apiKey": [] }, { "bearer": [] }]);
-    }
     document.to_string().into()
 }
 
-/// Removes what doc comments link to, which is not in the document, and describes members that cannot have doc comments: the
-/// tag and the content of an enum.
-fn complete_descriptions(schema: &mut Schema) {
-    const MEMBERS: [(&str, &str); 2] = [
-        ("actionPayload", "How the target does it. Its members depend on actionType."),
-        ("actionType", "What the target does."),
-    ];
-    if let Some(Value::String(text)) = schema.get_mut("description") {
-        *text = text.replace("[`", "`").replace("`]", "`");
+/// The credentials of a route that takes others than most routes.
+fn security(access: RouteAccess) -> Option<Value> {
+    match access {
+        RouteAccess::Everybody => Some(json!([])),
+        RouteAccess::Observers => Some(json!([{}, { "apiKey": [] }, { "bearer": [] }])),
+        RouteAccess::Callers => None,
+        RouteAccess::Tickets => Some(json!([{ "apiKey": [] }, { "bearer": [] }, { "ticket": [] }])),
     }
-    let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
-    for (name, description) in MEMBERS {
-        if let Some(Value::Object(property)) = properties.get_mut(name) {
-            property.entry("description").or_insert_with(|| description.into());
-        }
-    }
-}
-
-fn error_schema() -> Value {
-    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    json!({
-        "type": "object",
-        "description": "The answer to a request that failed.",
-        "required": ["ok", "error"],
-        "properties": {
-            "ok": { "const": false, "description": "Whether the request succeeded." },
-            "error": {
-                "type": "object",
-                "description": "What went wrong.",
-                "required": ["code", "message", "details", "requestId"],
-                "properties": {
-                    "code": { "enum": codes, "description": "What went wrong, for programs." },
-                    "message": { "type": "string", "description": "What went wrong, for people." },
-                    "details": { "type": "object",
-                                 "description": "More about it, for programs. Its members depend on the code." },
-                    "requestId": { "type": "string", "description": "The id of the request, also in x-request-id." },
-                },
-            },
-        },
-    })
 }
 
 fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> Value {
@@ -99,7 +66,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
     let mut described = json!({
         "tags": [tag],
         "summary": summary,
-        "operationId": operation_id(route),
+        "operationId": route.operation_id,
         "parameters": parameters::of(route, &query),
         "responses": responses(generator, route),
     });
@@ -109,11 +76,6 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
             "schema": object_schema(&body), "examples": { "request": example } } } });
     }
     described
-}
-
-fn operation_id(route: &Route) -> String {
-    let words = route.path.split(['/', '-', '.', '{', '}']).filter(|word| !word.is_empty() && *word != "v1");
-    [route.method_key().as_str()].into_iter().chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// A valid body: the examples of the fields that it needs.
@@ -126,14 +88,14 @@ fn body_example(fields: &[DescribedField]) -> Value {
 fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     let enveloped = |mut data: Value| {
         data["description"] = "The result of the request.".into();
-        let ok = json!({ "const": true, "description": "Whether the request succeeded." });
+        let ok = json!({ "type": "boolean", "const": true, "description": "Whether the request succeeded." });
         json!({ "type": "object", "required": ["ok", "data"], "properties": { "ok": ok, "data": data } })
     };
     let as_json = |schema: Value| json!({ "application/json": { "schema": schema } });
     let (statuses, content) = match route.response {
         ResponseKind::Data(statuses, schema) => (statuses.to_vec(), as_json(enveloped(schema(generator)))),
         ResponseKind::Events(name, schema) => {
-            let event = schema_of::<Event>(generator);
+            let event = schema_of::<AnyEvent>(generator);
             let list = json!({ "type": "object", "required": [name],
                                "properties": { name: { "type": "array", "items": event,
                                                        "description": "The events, in the order of the list." } } });
@@ -141,7 +103,7 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
         }
         ResponseKind::Bare(schema) => (vec![200], as_json(schema(generator))),
         ResponseKind::Flag(name) => {
-            let flag = json!({ "const": true, "description": route.summary });
+            let flag = json!({ "type": "boolean", "const": true, "description": route.summary });
             let data = json!({ "type": "object", "required": [name], "properties": { name: flag } });
             (vec![200], as_json(enveloped(data)))
         }

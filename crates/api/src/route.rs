@@ -1,5 +1,6 @@
 //! One route: its method and path, the operation behind it, what it reads and what it responds with.
 
+use std::any::type_name;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, OperationError, Rules};
@@ -30,6 +31,8 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) tag: Text,
     pub(crate) summary: Text,
+    /// The name of its operation, which generated clients call it by.
+    pub(crate) operation_id: String,
     pub(crate) is_hidden: bool,
     pub(crate) response: ResponseKind,
     pub(crate) handler: MethodRouter<Arc<App>>,
@@ -65,6 +68,12 @@ pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value
     generator.subschema_for::<T>().to_value()
 }
 
+/// The name of an operation without another: that of its type, in camel case.
+fn name_of<O>() -> String {
+    let name = type_name::<O>().split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
+    name[..1].to_ascii_lowercase() + &name[1..]
+}
+
 /// Calls an operation with the input that a request carries.
 async fn call<O: Operation>(app: &Arc<App>, request: Request, reads: Reads) -> Result<O::Output, ApiError> {
     let (caller, input) = request::read(app, request, reads).await?;
@@ -87,7 +96,8 @@ impl Route {
     /// A `GET` with a handler of its own.
     pub(crate) fn new(path: Text, tag: Text, summary: Text, handler: MethodRouter<Arc<App>>) -> Self {
         let (method, response, describe): (_, _, Describe) = (Method::GET, ResponseKind::Any, |_, _| ());
-        Self { path, method, tag, summary, is_hidden: false, response, handler, describe }
+        let operation_id = String::new();
+        Self { path, method, tag, summary, operation_id, is_hidden: false, response, handler, describe }
     }
 
     /// A read that responds with `{"ok":true,"data":…}`.
@@ -109,7 +119,7 @@ impl Route {
             Ok::<_, ApiError>(answer::read(&T::from(output)))
         });
         let response = ResponseKind::Data(&[200], schema_of::<T>);
-        Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
+        Self::new(path, tag, summary, handler).calls::<O>(O::describe, response)
     }
 
     /// A read that lists events under a name, with other members beside them.
@@ -122,7 +132,7 @@ impl Route {
             events::<O, T>(&app, request, name).await
         });
         let response = ResponseKind::Events(name, schema_of::<T>);
-        Self { describe: O::describe, response, ..Self::new(path, tag, summary, handler) }
+        Self::new(path, tag, summary, handler).calls::<O>(O::describe, response)
     }
 
     /// As [`Route::events`], for a read that holds several pages of the log at once.
@@ -150,11 +160,7 @@ impl Route {
             let frames = stream::frames(stream, StreamProtocol::EventStream, app.metrics.clone());
             Ok::<_, ApiError>(sse::response(frames))
         });
-        Self {
-            describe: O::describe,
-            response: ResponseKind::Stream,
-            ..Self::new(path, tag, summary, handler)
-        }
+        Self::new(path, tag, summary, handler).calls::<O>(O::describe, ResponseKind::Stream)
     }
 
     /// Creates or does something, and responds with one of these statuses.
@@ -187,7 +193,18 @@ impl Route {
             Ok::<_, ApiError>(response::executed(&executed))
         });
         let response = ResponseKind::Data(statuses, schema_of::<M::Answer>);
-        Self { method, describe: M::describe, response, ..Self::new(path, tag, summary, handler) }
+        let route = Self { method, ..Self::new(path, tag, summary, handler) };
+        route.calls::<M>(M::describe, response)
+    }
+
+    /// Describes the operation behind it.
+    fn calls<O>(self, describe: Describe, response: ResponseKind) -> Self {
+        Self { operation_id: name_of::<O>(), describe, response, ..self }
+    }
+
+    /// Names its operation otherwise than the type.
+    pub(crate) fn named(self, operation_id: &str) -> Self {
+        Self { operation_id: operation_id.to_owned(), ..self }
     }
 
     /// Responds in another way.

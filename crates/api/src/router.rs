@@ -48,9 +48,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use bytes::Bytes;
 use tokio::task::spawn_blocking;
 
 use crate::app::App;
+use crate::asyncapi;
 use crate::bootstrap::BootstrapAnswer;
 use crate::openapi;
 use crate::request;
@@ -61,30 +63,31 @@ const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
 const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
-/// Not counted against the rate limit. The first three need no token.
-const OPERATIONS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"];
+/// Not counted against the rate limit. Only the metrics need a token.
+const OPERATIONS: [&str; 6] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"];
 
 /// Every route.
 #[rustfmt::skip]
 pub(crate) fn table() -> Vec<Route> {
-    let [health, live, ready, metrics, document] = OPERATIONS;
+    let [health, live, ready, metrics, openapi, asyncapi] = OPERATIONS;
     let bootstrap = |path, summary| Route::read_as::<ReadBootstrap, BootstrapAnswer>(path, "Agents", summary);
     vec![
-        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).responds(ResponseKind::Bare(schema_of::<HealthAnswer>)),
-        Route::new(live, "Operations", "The process is up", get(system::live)).responds(ResponseKind::Flag("live")),
-        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).responds(ResponseKind::Data(&[200], schema_of::<Ready>)),
-        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).responds(ResponseKind::Text),
-        Route::new(document, "Operations", "This document", get(openapi_document)),
+        Route::new(health, "Operations", "The settings and the state of the process", get(system::health)).named("getHealth").responds(ResponseKind::Bare(schema_of::<HealthAnswer>)),
+        Route::new(live, "Operations", "The process is up", get(system::live)).named("getLiveness").responds(ResponseKind::Flag("live")),
+        Route::new(ready, "Operations", "The store takes writes, and no follower of the log is stuck", get(system::ready)).named("getReadiness").responds(ResponseKind::Data(&[200], schema_of::<Ready>)),
+        Route::new(metrics, "Operations", "Metrics for Prometheus", get(system::metrics)).named("getMetrics").responds(ResponseKind::Text),
+        Route::new(openapi, "Operations", "This document", get(openapi_document)).named("getOpenapi"),
+        Route::new(asyncapi, "Operations", "The event streams, as an AsyncAPI document", get(asyncapi_document)).named("getAsyncapi"),
 
         bootstrap("/v1/bootstrap", "What an agent needs to begin: its room, inbox, tasks and cursor"),
-        bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap"),
+        bootstrap("/v1/agent/bootstrap", "The same as /v1/bootstrap").named("readAgentBootstrap"),
         Route::read::<ReadDigest>("/v1/digest", "Agents", "What an actor has to know to go on, as a short text"),
         Route::read::<ListInbox>("/v1/inbox", "Inbox", "The inbox of an actor"),
-        Route::post::<AckItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item"),
+        Route::post::<AckItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item").named("ackInboxItem"),
         Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),
         Route::read::<ListPresence>("/v1/presence", "Presence", "Who is present"),
         Route::read::<ReadLastSeen>("/v1/presence/last-seen", "Presence", "When actors were last seen"),
-        Route::post::<Heartbeat>(&[202], "/v1/presence/heartbeat", "Presence", "Show an actor as present"),
+        Route::post::<Heartbeat>(&[202], "/v1/presence/heartbeat", "Presence", "Show an actor as present").named("sendHeartbeat"),
         Route::read::<GetTrace>("/v1/traces/{correlationId}", "Traces", "What became of a request"),
         Route::new("/v1/traces/", "", "", get(system::trace_without_id)).hidden(),
 
@@ -110,40 +113,40 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<ApplyOverride>(&[202], "/v1/operator/overrides", "Operators", "Pause a room, mute an actor, or make one leave"),
         Route::read::<ListAudit>("/v1/operator/audit", "Operators", "The audit trail of operators"),
 
-        Route::read::<ReadPinned>("/v1/rooms/context/pin", "Rooms", "What is pinned in a room"),
+        Route::read::<ReadPinned>("/v1/rooms/context/pin", "Rooms", "What is pinned in a room").named("getPinnedContext"),
         Route::post::<PinContext>(&[201], "/v1/rooms/context/pin", "Rooms", "Pin what everybody in a room should know"),
-        Route::read::<ListPinned>("/v1/rooms/context/history", "Rooms", "What was pinned in a room"),
+        Route::read::<ListPinned>("/v1/rooms/context/history", "Rooms", "What was pinned in a room").named("listPinnedContexts"),
 
-        Route::post::<Enter>(&[202], "/v1/commands/enter", "Commands", "Enter a room"),
-        Route::post::<Leave>(&[202], "/v1/commands/leave", "Commands", "Leave a room"),
-        Route::post::<Move>(&[202], "/v1/commands/move", "Commands", "Take steps"),
-        Route::post::<Say>(&[202], "/v1/commands/say", "Commands", "Say something"),
-        Route::post::<PostMessage>(&[202], "/v1/conversations/messages", "Commands", "Say something, as a message of a conversation"),
-        Route::post::<Order>(&[202], "/v1/commands/order", "Commands", "Order something"),
-        Route::post::<ExecuteIntent>(&[202], "/v1/intents/execute", "Commands", "Go somewhere, or sit at a table"),
+        Route::post::<Enter>(&[202], "/v1/commands/enter", "Commands", "Enter a room").named("enterRoom"),
+        Route::post::<Leave>(&[202], "/v1/commands/leave", "Commands", "Leave a room").named("leaveRoom"),
+        Route::post::<Move>(&[202], "/v1/commands/move", "Commands", "Take steps").named("takeSteps"),
+        Route::post::<Say>(&[202], "/v1/commands/say", "Commands", "Say something").named("sayInRoom"),
+        Route::post::<PostMessage>(&[202], "/v1/conversations/messages", "Commands", "Say something, as a message of a conversation").named("postMessage"),
+        Route::post::<Order>(&[202], "/v1/commands/order", "Commands", "Order something").named("placeOrder"),
+        Route::post::<ExecuteIntent>(&[202], "/v1/intents/execute", "Commands", "Go somewhere, or sit at a table").named("executeIntent"),
 
         Route::read::<ListRooms>("/v1/rooms", "Rooms", "Rooms that have a record"),
         Route::post::<PutRoom>(&[200, 201], "/v1/rooms", "Rooms", "Create the record of a room, or change it"),
         Route::read::<GetRoom>("/v1/rooms/{roomId}", "Rooms", "A room"),
-        Route::read::<ListSessions>("/v1/table-sessions", "Private tables", "Sessions of private tables"),
-        Route::post::<OpenTable>(&[201], "/v1/table-sessions", "Private tables", "Buy a session"),
-        Route::read::<GetSession>("/v1/table-sessions/{sessionId}", "Private tables", "A session"),
-        Route::patch::<ChangeTable>("/v1/table-sessions/{sessionId}", "Private tables", "Invite, shorten or end"),
+        Route::read::<ListSessions>("/v1/table-sessions", "Private tables", "Sessions of private tables").named("listTableSessions"),
+        Route::post::<OpenTable>(&[201], "/v1/table-sessions", "Private tables", "Buy a session").named("openTableSession"),
+        Route::read::<GetSession>("/v1/table-sessions/{sessionId}", "Private tables", "A session").named("getTableSession"),
+        Route::patch::<ChangeTable>("/v1/table-sessions/{sessionId}", "Private tables", "Invite, shorten or end").named("changeTableSession"),
 
         Route::read::<ListTasks>("/v1/tasks", "Tasks", "Tasks"),
         Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),
         Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task"),
         Route::patch::<UpdateTask>("/v1/tasks/{taskId}", "Tasks", "Change a task"),
-        Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task"),
+        Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task").named("listTaskHandoffs"),
         Route::post::<HandOffTask>(&[200], "/v1/tasks/{taskId}/handoffs", "Tasks", "Hand a task over"),
         Route::read::<ListObjects>("/v1/objects", "Objects", "Shared objects"),
-        Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object"),
+        Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object").named("createObject"),
         Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
         Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
 
         Route::pages::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),
         Route::read::<ReadMemory>("/v1/memory/local", "Looking back", "What an agent should remember of a room"),
-        Route::read::<ReadScore>("/v1/collaboration/score", "Looking back", "How much the actors in a room have done together"),
+        Route::read::<ReadScore>("/v1/collaboration/score", "Looking back", "How much the actors in a room have done together").named("readCollaborationScore"),
         Route::read::<GetRoomSnapshot>("/v1/snapshots/room", "Looking back", "What was saved of a room"),
         Route::post::<SaveRoomSnapshot>(&[201], "/v1/snapshots/room", "Looking back", "Save a state of a room"),
         Route::read::<GetAgentSnapshot>("/v1/snapshots/agent", "Looking back", "What an agent saved of itself in a room"),
@@ -169,8 +172,8 @@ pub(crate) fn table() -> Vec<Route> {
         Route::events::<ReadTimeline, _>("/v1/timeline", "events", "Events", "A page of the log, by time and in either order"),
         Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
         Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),
-        Route::stream::<FollowEvents>(STREAM_ALIAS, "Events", "The same as /v1/streams/market-events"),
-        // OpenAPI cannot describe a WebSocket: docs/api.md does.
+        Route::stream::<FollowEvents>(STREAM_ALIAS, "Events", "The same as /v1/streams/market-events").named("followEventsAlias"),
+        // OpenAPI cannot describe a WebSocket: the AsyncAPI document does.
         Route::new(SOCKET, "", "", get(socket)).hidden(),
     ]
 }
@@ -189,11 +192,21 @@ async fn socket(
 
 /// `GET /openapi.json`: this API, described from its code.
 async fn openapi_document(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let document = spawn_blocking(move || {
-        let rules = &app.service.engine().rules;
-        app.openapi.get_or_init(|| openapi::document(&app.settings, rules, &table())).clone()
-    });
-    Ok(answer::json(StatusCode::OK, document.await.map_err(|_| OperationError::internal())?))
+    let render = |app: &App| openapi::document(&app.service.engine().rules, &table(), access);
+    document(move || app.openapi.get_or_init(|| render(&app)).clone()).await
+}
+
+/// `GET /asyncapi.json`: the event streams, likewise.
+async fn asyncapi_document(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let stream = Route::stream::<FollowEvents>(STREAM, "", "");
+    let render = move |app: &App| asyncapi::document(&app.service.engine().rules, &stream);
+    document(move || app.asyncapi.get_or_init(|| render(&app)).clone()).await
+}
+
+/// Making a document takes longer than other requests may occupy a thread.
+async fn document(render: impl FnOnce() -> Bytes + Send + 'static) -> Result<Response, ApiError> {
+    let document = spawn_blocking(render).await.map_err(|_| OperationError::internal())?;
+    Ok(answer::json(StatusCode::OK, document))
 }
 
 /// The router of the API, with the middleware around all routes.
@@ -206,9 +219,9 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Who may call a route.
 fn access(template: &str) -> RouteAccess {
-    let [health, live, ready, ..] = OPERATIONS;
+    let [health, live, ready, _, openapi, asyncapi] = OPERATIONS;
     match template {
-        _ if template == live => RouteAccess::Everybody,
+        _ if [live, openapi, asyncapi].contains(&template) => RouteAccess::Everybody,
         _ if [health, ready].contains(&template) => RouteAccess::Observers,
         STREAM | STREAM_ALIAS | SOCKET => RouteAccess::Tickets,
         _ => RouteAccess::Callers,

@@ -77,7 +77,7 @@ pub struct Conversation {
 }
 
 /// The text that is shown over a speaker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Bubble {
     /// The text.
@@ -88,10 +88,20 @@ pub struct Bubble {
 
 payloads! {
     /// An actor posted a message.
-    ConversationMessagePosted { conversation: Conversation, bubble: Bubble }
+    ConversationMessagePosted {
+        /// The message, and its place in the conversation.
+        conversation: Conversation,
+        /// The speech bubble of the speaker.
+        bubble: Bubble,
+    }
     /// A message mentions an actor.
     MentionCreated {
-        mentioned_actor_id: ActorId, source_message_id: String, thread_id: Option<String>,
+        /// The mentioned actor.
+        mentioned_actor_id: ActorId,
+        /// The message that mentions it.
+        source_message_id: String,
+        /// The thread of the message.
+        thread_id: Option<String>,
         /// What the inbox item of the mentioned actor shows of the message; none: it gets no item.
         #[serde(skip)]
         notified: Option<NotifiedMessage>,
@@ -116,5 +126,8 @@ payloads! {
         }
     }
     /// A bubble without a message. Reserved: nothing appends it.
-    BubblePosted { bubble: Bubble }
+    BubblePosted {
+        /// The bubble.
+        bubble: Bubble,
+    }
 }

@@ -68,7 +68,9 @@ pub struct InboxItem {
     /// The beginning of its body, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
-    /// The fields of its topic.
+    /// `topic` and the fields of the topic. `mention`: mentionedActorId, sourceMessageId, threadId. `task`: taskId, and of an assignment
+    /// fromAssigneeActorId, toAssigneeActorId and assignedBy, of a handoff action, note, blockedReason and initiatedBy. `operator`:
+    /// action, targetActorId, reason.
     pub payload: Map<String, Value>,
     /// When the event happened, too.
     pub created_at: Timestamp,

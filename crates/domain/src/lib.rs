@@ -5,6 +5,7 @@ pub mod actors;
 pub mod collaboration;
 pub mod conversation;
 pub mod inbox;
+pub mod event_schemas;
 pub mod kernel;
 pub mod keys;
 pub mod moderation;

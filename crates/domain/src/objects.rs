@@ -88,22 +88,35 @@ response! {
 }
 
 /// A shared object as its events show it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each field is that of the shared object")]
 pub struct ObjectDetails {
+    /// The object.
     pub object_id: Uuid,
+    /// What kind of thing it is.
+    #[schemars(with = "ObjectType")]
     pub object_type: String,
+    /// What its users call it.
     pub object_key: Option<String>,
+    /// Its title.
     pub title: Option<String>,
+    /// Its text.
     pub content: Option<String>,
+    /// Its data.
     pub data: Map<String, Value>,
+    /// How many there are; always a number for tokens.
     pub quantity: Option<i64>,
+    /// Free data of its users.
     pub metadata: Map<String, Value>,
+    /// 1 at first, then increasing by 1 with each change.
     pub version: u64,
+    /// The actor that created it.
     pub created_by: ActorId,
+    /// The actor that last changed it.
     pub updated_by: ActorId,
+    /// When it was created.
     pub created_at: Timestamp,
+    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
@@ -130,13 +143,16 @@ impl From<SharedObject> for ObjectDetails {
 payloads! {
     /// A shared object was created.
     SharedObjectCreated {
+        /// The object, whose members are those of the payload.
         #[serde(flatten)]
         object: ObjectDetails,
     }
     /// A shared object was changed.
     SharedObjectUpdated {
+        /// The object, whose members are those of the payload.
         #[serde(flatten)]
         object: ObjectDetails,
+        /// The fields that changed.
         changed_fields: Vec<String>,
     }
 }

@@ -329,7 +329,7 @@ impl Command for ApplyOverride {
 }
 
 /// The overrides of a room after an operator acted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OverrideSummary {
     /// Whether the room is paused.
@@ -343,7 +343,16 @@ pub struct OverrideSummary {
 payloads! {
     /// An operator acted on a room or an actor.
     OperatorOverrideApplied {
-        action: String, target_actor_id: Option<ActorId>, reason: Option<String>, metadata: Map<String, Value>,
+        /// What the operator did.
+        #[schemars(with = "OperatorAction")]
+        action: String,
+        /// The actor it acted on; null: the whole room.
+        target_actor_id: Option<ActorId>,
+        /// Why; null if the operator gave no reason.
+        reason: Option<String>,
+        /// Free data of the operator.
+        metadata: Map<String, Value>,
+        /// The overrides of the room after it.
         override_state: OverrideSummary,
     } => {
         fn notifications(&self) -> Vec<Notification> {

@@ -18,7 +18,12 @@ pub(crate) const SIZE: Field =
 
 payloads! {
     /// An actor ordered something.
-    OrderChanged { item_id: String, size: String }
+    OrderChanged {
+        /// What it ordered.
+        item_id: String,
+        /// The size of the order.
+        size: String,
+    }
 }
 
 /// `POST /v1/commands/order`: an actor orders something.

@@ -44,13 +44,39 @@ const ACTION: &str = "presence_heartbeat";
 payloads! {
     /// An actor's status changed.
     StatusChanged {
-        from_status: Option<Status>, to_status: Status, reason: String, source: String, changed_at: Timestamp,
-        last_heartbeat_at: Option<Timestamp>, expires_at: Option<Timestamp>, operator_id: Option<ActorId>,
-        metadata: Map<String, Value>, from: Option<Status>, to: Status,
+        /// What it was doing; null at first.
+        from_status: Option<Status>,
+        /// What it is doing.
+        to_status: Status,
+        /// Why it changed.
+        reason: String,
+        /// Who changed it: `agent`, `operator` or `system`.
+        source: String,
+        /// When it changed.
+        changed_at: Timestamp,
+        /// When the actor last showed that it is there.
+        last_heartbeat_at: Option<Timestamp>,
+        /// When that runs out, or ran out.
+        expires_at: Option<Timestamp>,
+        /// The operator that caused it.
+        operator_id: Option<ActorId>,
+        /// Always empty.
+        metadata: Map<String, Value>,
+        /// The same as fromStatus.
+        from: Option<Status>,
+        /// The same as toStatus.
+        to: Status,
     }
     /// An actor sent a heartbeat, or did something that counts as one.
     PresenceHeartbeat {
-        status: Status, ttl_ms: i64, last_heartbeat_at: Timestamp, expires_at: Timestamp,
+        /// What the actor is doing.
+        status: Status,
+        /// How long the heartbeat holds, in milliseconds.
+        ttl_ms: i64,
+        /// When it was sent.
+        last_heartbeat_at: Timestamp,
+        /// When it runs out.
+        expires_at: Timestamp,
     }
 }
 

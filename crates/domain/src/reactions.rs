@@ -42,7 +42,7 @@ pub const MAX_HOPS: u32 = 4;
 pub const ANNOTATION: &str = "reaction";
 
 /// Which reaction made an actor act.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReactionRef {
     /// The subscription that fired.

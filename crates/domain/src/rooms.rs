@@ -64,28 +64,44 @@ record!(Room in "rooms" as room: [tenant_id, room_id]
     room_type, owner_actor_id, updated_at = room.updated_at.unwrap_or_default());
 
 /// A room's record as its events show it. Events of earlier versions also have the payment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each field is that of the room")]
 pub struct RoomDetails {
+    /// The room.
     pub room_id: RoomId,
+    /// What kind it is.
+    #[schemars(with = "RoomType")]
     pub room_type: String,
+    /// What people call it.
     pub display_name: Option<String>,
+    /// The owner.
     pub owner_actor_id: Option<ActorId>,
+    /// Free data of its owner.
     pub metadata: Map<String, Value>,
 }
 
 payloads! {
     /// A room got a record.
     RoomCreated {
+        /// The room, whose members are those of the payload.
         #[serde(flatten)]
         room: RoomDetails,
     }
     /// A room's record changed.
     RoomUpdated {
+        /// The room, whose members are those of the payload.
         #[serde(flatten)]
         room: RoomDetails,
     }
     /// The room's context was pinned.
-    RoomContextPinned { version: u64, content: String, metadata: Map<String, Value>, pinned_by: ActorId }
+    RoomContextPinned {
+        /// Its version: 1 for the first pin of the room, then increasing by 1.
+        version: u64,
+        /// What is pinned.
+        content: String,
+        /// Free data of the actor that pinned it.
+        metadata: Map<String, Value>,
+        /// The actor that pinned it.
+        pinned_by: ActorId,
+    }
 }

@@ -34,11 +34,21 @@ const NO_ACTOR: &str = "-";
 
 payloads! {
     /// A snapshot of a room or an actor was created.
-    SnapshotCreated { scope: String, version: u64, expires_at: Option<Timestamp>, snapshot_ref: SnapshotRef }
+    SnapshotCreated {
+        /// What it is of.
+        #[schemars(with = "SnapshotScope")]
+        scope: String,
+        /// Its version: 1 for the first, then increasing by 1.
+        version: u64,
+        /// When it expires; null: never.
+        expires_at: Option<Timestamp>,
+        /// The room, and the actor if there is one, that it is of.
+        snapshot_ref: SnapshotRef,
+    }
 }
 
 /// The room, and the actor if there is one, that a snapshot is of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotRef {
     /// The room.

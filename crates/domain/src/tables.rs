@@ -215,20 +215,57 @@ record!(TableSession in "table_sessions" as session: [session_id]
 payloads! {
     /// A session at a private table began. Events of earlier versions also have the payment.
     TableSessionCreated {
-        session_id: Uuid, room_id: RoomId, owner_actor_id: ActorId, plan_id: String, invited_actor_ids: Vec<ActorId>,
-        status: String, started_at: Timestamp, expires_at: Option<Timestamp>,
+        /// The session.
+        session_id: Uuid,
+        /// The room of the table.
+        room_id: RoomId,
+        /// The actor that bought it.
+        owner_actor_id: ActorId,
+        /// The plan that was bought.
+        plan_id: String,
+        /// The actors that may sit at the table beside the owner.
+        invited_actor_ids: Vec<ActorId>,
+        /// Whether the table is open.
+        #[schemars(with = "SessionStatus")]
+        status: String,
+        /// When the session starts.
+        started_at: Timestamp,
+        /// When the session ends.
+        expires_at: Option<Timestamp>,
+        /// Free data of the owner.
         metadata: Map<String, Value>,
     }
     /// A session changed.
     TableSessionUpdated {
-        session_id: Uuid, status: String, plan_id: String, invited_actor_ids: Vec<ActorId>, started_at: Timestamp,
-        expires_at: Option<Timestamp>, ended_at: Option<Timestamp>, metadata: Map<String, Value>, changed_fields: Vec<String>,
+        /// The session.
+        session_id: Uuid,
+        /// Whether the table is open.
+        #[schemars(with = "SessionStatus")]
+        status: String,
+        /// The plan that was bought.
+        plan_id: String,
+        /// The actors that may sit at the table beside the owner.
+        invited_actor_ids: Vec<ActorId>,
+        /// When the session starts.
+        started_at: Timestamp,
+        /// When the session ends.
+        expires_at: Option<Timestamp>,
+        /// When the session was ended; null if it was not.
+        ended_at: Option<Timestamp>,
+        /// Free data of the owner.
+        metadata: Map<String, Value>,
+        /// The fields that changed.
+        changed_fields: Vec<String>,
     }
     /// A session ended; the reason is `expired` if its time ran out.
     TableSessionEnded {
+        /// The session.
         session_id: Uuid,
+        /// When it ended.
         ended_at: Timestamp,
+        /// The actor that bought it.
         owner_actor_id: ActorId,
+        /// `expired` if its time ran out; else missing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     }

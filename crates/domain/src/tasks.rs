@@ -105,15 +105,44 @@ record!(Task in "tasks": [task_id] tenant_id, room_id, state, assignee_actor_id,
 payloads! {
     /// A task was created.
     TaskCreated {
-        task_id: Uuid, title: String, state: String, assignee_actor_id: Option<ActorId>, progress: i64, created_by: ActorId,
+        /// The task.
+        task_id: Uuid,
+        /// What is to be done.
+        title: String,
+        /// How far it is.
+        #[schemars(with = "TaskState")]
+        state: String,
+        /// The assignee.
+        assignee_actor_id: Option<ActorId>,
+        /// How much is done, 0 to 100.
+        progress: i64,
+        /// The actor that created it.
+        created_by: ActorId,
     }
     /// A task was changed.
     TaskUpdated {
-        task_id: Uuid, changed_fields: Vec<String>, state: String, assignee_actor_id: Option<ActorId>, progress: i64,
+        /// The task.
+        task_id: Uuid,
+        /// The fields that changed.
+        changed_fields: Vec<String>,
+        /// How far it is.
+        #[schemars(with = "TaskState")]
+        state: String,
+        /// The assignee.
+        assignee_actor_id: Option<ActorId>,
+        /// How much is done, 0 to 100.
+        progress: i64,
     }
     /// A task has another assignee, or none.
     TaskAssigned {
-        task_id: Uuid, from_assignee_actor_id: Option<ActorId>, to_assignee_actor_id: Option<ActorId>, assigned_by: ActorId,
+        /// The task.
+        task_id: Uuid,
+        /// The assignee before.
+        from_assignee_actor_id: Option<ActorId>,
+        /// The assignee now; null: nobody.
+        to_assignee_actor_id: Option<ActorId>,
+        /// The actor that assigned it.
+        assigned_by: ActorId,
     } => {
         fn notifications(&self) -> Vec<Notification> {
             let members = json!({
@@ -127,15 +156,61 @@ payloads! {
         }
     }
     /// A task's progress changed.
-    TaskProgressUpdated { task_id: Uuid, from_progress: i64, to_progress: i64 }
+    TaskProgressUpdated {
+        /// The task.
+        task_id: Uuid,
+        /// How much was done before, 0 to 100.
+        from_progress: i64,
+        /// How much is done now, 0 to 100.
+        to_progress: i64,
+    }
     /// A task was completed.
-    TaskCompleted { task_id: Uuid, completed_by: ActorId, completed_at: Timestamp, progress: i64 }
+    TaskCompleted {
+        /// The task.
+        task_id: Uuid,
+        /// The actor that completed it.
+        completed_by: ActorId,
+        /// When it was completed.
+        completed_at: Timestamp,
+        /// How much is done: 100.
+        progress: i64,
+    }
     /// A task was handed off, accepted, reported blocked or reported done.
     TaskHandoff {
-        handoff_id: Uuid, task_id: Uuid, action: String, from_assignee_actor_id: Option<ActorId>,
-        to_assignee_actor_id: Option<ActorId>, initiated_by: ActorId, owner_actor_id: ActorId, state: String, progress: i64,
-        note: Option<String>, blocked_reason: Option<String>, thread_id: Option<String>, reply_to_event_id: Option<String>,
-        metadata: Map<String, Value>, target_actor_ids: Vec<ActorId>, at: Timestamp,
+        /// The handoff.
+        handoff_id: Uuid,
+        /// The task.
+        task_id: Uuid,
+        /// What was done with the task.
+        #[schemars(with = "handoff::HandoffAction")]
+        action: String,
+        /// The assignee before.
+        from_assignee_actor_id: Option<ActorId>,
+        /// The assignee now; null: nobody.
+        to_assignee_actor_id: Option<ActorId>,
+        /// The actor that did it.
+        initiated_by: ActorId,
+        /// The actor that the task is with now: its assignee, else its creator.
+        owner_actor_id: ActorId,
+        /// How far the task is.
+        #[schemars(with = "TaskState")]
+        state: String,
+        /// How much of it is done, 0 to 100.
+        progress: i64,
+        /// A message to the actors that the handoff concerns.
+        note: Option<String>,
+        /// Why the task is blocked.
+        blocked_reason: Option<String>,
+        /// The thread of the conversation about the task.
+        thread_id: Option<String>,
+        /// The event that the handoff answers.
+        reply_to_event_id: Option<String>,
+        /// Free data of the actor.
+        metadata: Map<String, Value>,
+        /// The actors that the handoff concerns.
+        target_actor_ids: Vec<ActorId>,
+        /// When it was done.
+        at: Timestamp,
     } => {
         /// A new assignee is notified by `task_assigned` already.
         fn notifications(&self) -> Vec<Notification> {

@@ -53,7 +53,7 @@ async fn token_missing_is_401_that_explains_how_to_authenticate() {
     assert!(client.request(Method::GET, "/v1/events/stream?token=secret").stream().await.is_ok());
 }
 
-/// Only health, liveness and readiness need no token, with `HEAD` too. The token is checked before the route: an
+/// Only health, liveness, readiness and the description of the API need no token, with `HEAD` too. The token is checked before the route: an
 /// unknown path without it is 401.
 #[tokio::test]
 async fn token_is_not_needed_by_health_checks() {
@@ -64,7 +64,8 @@ async fn token_is_not_needed_by_health_checks() {
         ("/livez", 200),
         ("/readyz", 200),
         ("/metrics", 401),
-        ("/openapi.json", 401),
+        ("/openapi.json", 200),
+        ("/asyncapi.json", 200),
         ("/v1/bootstrap", 401),
         ("/nowhere", 401),
     ] {
@@ -72,7 +73,7 @@ async fn token_is_not_needed_by_health_checks() {
         assert_eq!(client.request(Method::HEAD, path).send().await.status, want, "HEAD {path}");
     }
     let inside = client.with_header("x-api-key", "secret");
-    for (path, want) in [("/metrics", 200), ("/openapi.json", 200), ("/nowhere", 404)] {
+    for (path, want) in [("/metrics", 200), ("/nowhere", 404)] {
         assert_eq!(inside.get(path).await.status, want, "{path}");
     }
 }

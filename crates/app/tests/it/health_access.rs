@@ -1,4 +1,4 @@
-//! Who sees what of health, readiness, metrics and the API's description; and polls whose key is revoked.
+//! Who sees what of health, readiness and metrics; and polls whose key is revoked.
 
 use std::time::Duration;
 
@@ -37,7 +37,6 @@ async fn health_is_whole_for_callers_who_may_observe() {
         }
         let status = |is_allowed| if is_allowed { 200 } else { 403 - 2 * u16::from(!has_key) };
         assert_eq!(client.get("/metrics").await.status, status(sees_all));
-        assert_eq!(client.get("/openapi.json").await.status, status(has_key));
     }
 }
 

@@ -8,6 +8,7 @@ use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Answer, Client, Launch, Postgres, Server, Value, json, store_under_test};
 
 mod actor_names;
+mod api_documents;
 mod audit;
 mod auth;
 mod auth_modes;
@@ -176,10 +177,12 @@ async fn cafe() -> (Server, Client) {
     (server, client)
 }
 
-/// All events of all tenants and rooms, up to the 5000th.
+/// All events of all tenants and rooms, up to the 5000th, each of which is as the OpenAPI document says.
 async fn log(client: &Client) -> Vec<Value> {
     let page = client.get("/v1/events?limit=5000").await;
-    page.data()["events"].as_array().cloned().unwrap_or_default()
+    let events = page.data()["events"].as_array().cloned().unwrap_or_default();
+    api_documents::assert_described(&events);
+    events
 }
 
 /// An id that does not exist.

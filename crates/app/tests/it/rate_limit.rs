@@ -129,7 +129,7 @@ async fn rate_limit_reads_x_forwarded_for_as_proxies_write_it() {
 #[tokio::test]
 async fn rate_limit_exempts_probes_and_metrics_but_not_streams() {
     let (_server, client) = limited().await;
-    for path in ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json"] {
+    for path in ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"] {
         for _ in 0..=LIMIT {
             assert_eq!(client.get(path).await.status, 200, "{path}");
         }

@@ -133,9 +133,8 @@ macro_rules! payloads {
         $(=> { $($method:tt)* })?
     )*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         #[serde(rename_all = "camelCase")]
-        #[expect(missing_docs, reason = "each field is the wire's member of the same name")]
         pub struct $name {
             $($(#[$attribute])* pub $field: $of,)*
         }

@@ -20,11 +20,31 @@ const PAYLOAD: Field = Field::new(
 payloads! {
     /// An actor entered the room.
     AgentEntered {
-        source: String, reason: String, entered_at: Timestamp, position: Option<SentPosition>, metadata: Map<String, Value>,
+        /// What it came by, as it said; `agent` by default.
+        source: String,
+        /// Why it came, as it said.
+        reason: String,
+        /// When it came, as it said; by default when the event was stored.
+        entered_at: Timestamp,
+        /// Where it asked to be; null if it did not.
+        position: Option<SentPosition>,
+        /// Free data of the actor.
+        metadata: Map<String, Value>,
     }
     /// An actor left the room, or an operator removed it.
     AgentLeft {
-        source: String, reason: String, left_at: Timestamp, forced: bool, operator_id: Option<ActorId>, metadata: Map<String, Value>,
+        /// What it left by, as it said; `operator` if an operator removed it.
+        source: String,
+        /// Why it left.
+        reason: String,
+        /// When it left; by default when the event was stored.
+        left_at: Timestamp,
+        /// Whether an operator removed it.
+        forced: bool,
+        /// The operator that removed it; null if it left by itself.
+        operator_id: Option<ActorId>,
+        /// Free data of the actor, or of the operator that removed it.
+        metadata: Map<String, Value>,
     }
 }
 

@@ -35,17 +35,42 @@ const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "t
 payloads! {
     /// An actor moved, by a command, an intent or a reaction.
     ActorMoved {
+        /// The steps, whose members are those of the payload.
         #[serde(flatten)]
         leg: PathSegment,
+        /// What the move is for; missing if the actor did not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         intent: Option<String>,
+        /// The target of the intent, for people; missing for a move by command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target_label: Option<String>,
     }
     /// The path to an intent's target was found.
-    IntentPlanned { intent: String, target: Point, label: String, from: Point, path: Vec<PathSegment> }
+    IntentPlanned {
+        /// The intent: `navigate_to` or `sit_at_table`.
+        intent: String,
+        /// The target.
+        target: Point,
+        /// The target, for people: a table, or a point.
+        label: String,
+        /// Where the path begins.
+        from: Point,
+        /// The path; empty if the actor is at the target already.
+        path: Vec<PathSegment>,
+    }
     /// An intent's target was reached.
-    IntentCompleted { intent: String, target: Point, label: String, final_position: Point, outcome: String }
+    IntentCompleted {
+        /// The intent: `navigate_to` or `sit_at_table`.
+        intent: String,
+        /// The target.
+        target: Point,
+        /// The target, for people: a table, or a point.
+        label: String,
+        /// Where the actor is now.
+        final_position: Point,
+        /// `arrived` at a point, or `seated` at a table.
+        outcome: String,
+    }
 }
 
 /// `POST /v1/commands/move`: an actor takes steps. Walls stop it.

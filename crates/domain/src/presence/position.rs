@@ -36,7 +36,7 @@ pub struct Point {
 }
 
 /// The requested position of an actor that enters, on the grid or beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SentPosition {
     /// East.
     pub x: f64,

@@ -1,5 +1,6 @@
 //! Handoffs of a task: assign it, accept it, report it blocked or done.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -38,10 +39,15 @@ const REPLY_TO_EVENT_ID: Field =
 
 wire_enum! {
     /// What is done with the task.
-    enum HandoffAction {
+    #[derive(JsonSchema)]
+    pub(super) enum HandoffAction {
+        /// It gets another assignee.
         Assign = "assign",
+        /// Its actor takes it.
         Accept = "accept",
+        /// An obstacle is reported.
         Blocked = "blocked",
+        /// It is completed.
         Done = "done",
     }
 }

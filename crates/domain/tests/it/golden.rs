@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
+use agentcafe_domain::event_schemas::AnyEvent;
 use agentcafe_domain::kernel::{
     Annotation, Command, CommandContext, CommandError, Event, EventType, Query, Reply, Success,
 };
 use agentcafe_domain::orders::OrderChanged;
 use agentcafe_domain::reactions::{ANNOTATION, ReactionRef};
+use schemars::schema_for;
+use serde_json::{Value, json};
 
 use crate::harness::{Harness, actor};
 
@@ -72,5 +75,19 @@ fn golden_files_are_of_every_type() {
     }
     for name in names {
         assert!(EventType::parse(name.split('.').next().unwrap()).is_some(), "{name} is of an unknown type");
+    }
+}
+
+/// Generated clients read events by the schema of their type.
+#[test]
+fn golden_files_validate_against_the_schema_of_their_type() {
+    let schema = serde_json::to_value(schema_for!(AnyEvent)).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    for (name, path) in files() {
+        let mut event: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let faults: Vec<String> = validator.iter_errors(&event).map(|error| error.to_string()).collect();
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+        event["payload"] = json!({});
+        assert!(!validator.is_valid(&event), "{name} without its members");
     }
 }
