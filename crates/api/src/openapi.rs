@@ -38,6 +38,8 @@ pub(crate) fn document(settings: &ApiSettings, rules: &Rules, routes: &[Route]) 
         "paths": paths,
         "components": { "schemas": schemas, "examples": examples::errors() },
     });
+    document["components"]["parameters"] = json!({ "Prefer": parameters::prefer() });
+    document["components"]["headers"] = json!({ "Warnings": parameters::warnings() });
     document["components"]["schemas"]["Error"] = error_schema();
     if settings.token.required.is_some() {
         document["components"]["securitySchemes"] = json!({
@@ -167,7 +169,12 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     };
     let mut responses = json!({});
     for status in statuses {
-        responses[status.to_string()] = json!({ "description": route.summary, "content": content });
+        let mut response = json!({ "description": route.summary, "content": content });
+        if parameters::has_known_names(route) {
+            response["headers"] =
+                json!({ "x-agentcafe-warnings": { "$ref": "#/components/headers/Warnings" } });
+        }
+        responses[status.to_string()] = response;
     }
     for (status, codes) in errors_of(route) {
         let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
