@@ -41,7 +41,8 @@ class Cafe:
     def __init__(self, url, token, room, actor):
         self.url, self.actor = url.rstrip("/"), actor
         self.place = {"tenantId": "default", "roomId": room}
-        self.headers = {"content-type": "application/json", **({"x-api-key": token} if token else {})}
+        self.headers = {"content-type": "application/json", "prefer": "handling=strict"}
+        self.headers.update({"x-api-key": token} if token else {})
 
     def log(self, line):
         line = "".join(c if c.isprintable() else " " for c in line)

@@ -31,6 +31,7 @@ trap 'exit 130' INT TERM
 
 {
   echo "content-type: application/json"
+  echo "prefer: handling=strict"             # names that the server does not know are refused
   if [ -n "${AGENTCAFE_TOKEN:-}" ]; then echo "x-api-key: $AGENTCAFE_TOKEN"; fi
 } > "$tmp/headers"                           # a file, so that `ps` does not show the token
 

@@ -39,7 +39,9 @@ pub(crate) fn document(rules: &Rules, routes: &[Route], access: fn(&str) -> Rout
         "servers": [{ "url": "/", "description": "The server that this document is from." }],
         "security": [{ "apiKey": [] }, { "bearer": [] }],
         "paths": paths,
-        "components": { "schemas": schemas, "examples": examples::errors(), "securitySchemes": {
+        "components": { "schemas": schemas, "examples": examples::errors(),
+            "parameters": { "Prefer": parameters::prefer() }, "headers": { "Warnings": parameters::warnings() },
+            "securitySchemes": {
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key",
                         "description": "An API key, or the shared token." },
             "bearer": { "type": "http", "scheme": "bearer", "description": "The same, as a bearer token." },
@@ -117,7 +119,12 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
     };
     let mut responses = json!({});
     for status in statuses {
-        responses[status.to_string()] = json!({ "description": route.summary, "content": content });
+        let mut response = json!({ "description": route.summary, "content": content });
+        if parameters::has_known_names(route) {
+            response["headers"] =
+                json!({ "x-agentcafe-warnings": { "$ref": "#/components/headers/Warnings" } });
+        }
+        responses[status.to_string()] = response;
     }
     for (status, codes) in errors_of(route) {
         let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();

@@ -9,7 +9,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Principal;
 use agentcafe_http::metrics::method_name;
-use agentcafe_http::{ApiError, is_from_foreign_page, observe, query, request_id, sse};
+use agentcafe_http::{ApiError, Handling, KnownNames, is_from_foreign_page, observe, query, request_id, sse};
 use agentcafe_service::LastEventId;
 use agentcafe_service::{Caller, Input, Transport};
 use axum::body::{Body, HttpBody, to_bytes};
@@ -28,6 +28,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The deepest nesting of a body.
 const MAX_DEPTH: usize = 64;
+/// What identifies an actor, and a command may name in the query instead of its body.
+pub(crate) const BESIDE_BODY: [&str; 3] = [TENANT_ID.name, ROOM_ID.name, ACTOR_ID.name];
 const CORRELATION_HEADER: &str = "x-correlation-id";
 const KEY_HEADER: &str = "idempotency-key";
 
@@ -42,21 +44,31 @@ pub(crate) enum Reads {
     Key,
     /// All of that, and a body.
     Body,
+    /// The same, of a command of an actor.
+    Command,
 }
 
-/// Reads the caller and the input.
+/// A request that was read.
+pub(crate) struct Received<'k> {
+    pub(crate) caller: Caller,
+    pub(crate) input: Input,
+    pub(crate) handling: Handling<'k>,
+}
+
+/// Reads the caller and the input, and finds out which of its names are not among the known ones.
 ///
 /// # Errors
 /// The first thing that is wrong with the request.
-pub(crate) async fn read(
+pub(crate) async fn read<'k>(
     app: &Arc<App>,
     request: Request,
     reads: Reads,
-) -> Result<(Caller, Input), ApiError> {
+    known: &'k KnownNames,
+) -> Result<Received<'k>, ApiError> {
     let (mut parts, body) = request.into_parts();
     let id = path_id(&mut parts, app).await?;
     let (mut idempotency_key, mut correlation_id) = (None, None);
-    if matches!(reads, Reads::Key | Reads::Body) {
+    if matches!(reads, Reads::Key | Reads::Body | Reads::Command) {
         idempotency_key = header(&parts.headers, KEY_HEADER)?.map(unquoted).filter(|key| !key.is_empty());
         correlation_id = header(&parts.headers, CORRELATION_HEADER)?;
     }
@@ -75,18 +87,32 @@ pub(crate) async fn read(
     };
     let last_event_id = match reads {
         Reads::Stream => sse::last_event_id(&parts.headers),
-        Reads::Query | Reads::Key | Reads::Body => LastEventId::Missing,
+        Reads::Query | Reads::Key | Reads::Body | Reads::Command => LastEventId::Missing,
     };
-    let body = match reads {
-        Reads::Body => read_body(body).await?,
+    let mut body = match reads {
+        Reads::Body | Reads::Command => read_body(body).await?,
         Reads::Query | Reads::Stream | Reads::Key => Map::new(),
     };
+    if reads == Reads::Command {
+        complete(&mut body, &parameters);
+    }
     let binding = caller.principal.binding();
     let parameters = parameters.bound_to(binding.cloned());
     let body = Fields::of_body(body).bound_to(binding.cloned());
+    let handling = known.handling(&parts.headers, &parameters, &body);
     let input = Input { id, parameters, body, last_event_id };
     observe::record_ids(|| ids(&input));
-    Ok((caller, input))
+    Ok(Received { caller, input, handling })
+}
+
+/// Adds to the body of a command what identifies its actor and only the query names.
+fn complete(body: &mut Map<String, Value>, parameters: &Fields) {
+    let Some(parameters) = parameters.members().filter(|parameters| !parameters.is_empty()) else { return };
+    for name in BESIDE_BODY {
+        if let Some(beside) = parameters.get(name) {
+            body.entry(name).or_insert_with(|| beside.clone());
+        }
+    }
 }
 
 /// The tenant, the room and the actor that the body names, else the query.

@@ -1,18 +1,19 @@
 //! One route: its method and path, the operation behind it, what it reads and what it responds with.
 
 use std::any::type_name;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, OperationError, Rules};
+use agentcafe_domain::kernel::{CORRELATION_ID, DescribedField, Fields, OperationError, Rules, TENANT_ID};
 use agentcafe_http::chunks::ChunkBudget;
 use agentcafe_http::outgoing::Making;
-use agentcafe_http::{ApiError, StreamProtocol, answer, sse, stream};
+use agentcafe_http::websocket::Upgrade;
+use agentcafe_http::{ApiError, KnownNames, StreamProtocol, answer, sse, stream};
 use agentcafe_service::LastEventId;
 use agentcafe_service::events::FollowedEvents;
 use agentcafe_service::{EventList, Input, Mutation, Operation};
 use axum::extract::{Request, State};
 use axum::http::Method;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::event_list;
-use crate::request::{self, Reads};
+use crate::request::{self, BESIDE_BODY, Reads};
 use crate::response;
 
 type Text = &'static str;
@@ -70,25 +71,74 @@ pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value
 
 /// The name of an operation without another: that of its type, in camel case.
 fn name_of<O>() -> String {
-    let name = type_name::<O>().split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
+    let name =
+        type_name::<O>().split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
     name[..1].to_ascii_lowercase() + &name[1..]
 }
 
-/// Calls an operation with the input that a request carries.
-async fn call<O: Operation>(app: &Arc<App>, request: Request, reads: Reads) -> Result<O::Output, ApiError> {
-    let (caller, input) = request::read(app, request, reads).await?;
-    Ok(app.service.call::<O>(&caller, &input).await?)
+/// The fields of the query and of the body that an operation reads, with the bounds that these rules set.
+fn fields(describe: Describe, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
+    let (parameters, body) = (Fields::describing(), Fields::describing());
+    let input = Input { id: String::new(), parameters, body, last_event_id: LastEventId::Missing };
+    describe(&input, rules);
+    let _ = input.body.correlation(CORRELATION_ID);
+    (input.parameters.described(), input.body.described())
 }
 
-/// The response to a read that lists events.
-async fn events<O, T>(app: &Arc<App>, request: Request, name: &str) -> Result<Response, ApiError>
-where
-    O: Operation<Output = EventList<T>>,
-    T: Serialize,
-{
-    let budget = ChunkBudget::of(request.extensions()).ok_or_else(OperationError::internal)?;
-    let list = call::<O>(app, request, Reads::Query).await?;
-    Ok(event_list::respond(name, list, &app.service.engine().store, budget))
+/// How requests for an operation are answered.
+#[derive(Clone)]
+struct Endpoint {
+    reads: Reads,
+    describe: Describe,
+    /// Listed at the first request.
+    known: Arc<OnceLock<KnownNames>>,
+}
+
+impl Endpoint {
+    fn new<O: Operation>(reads: Reads) -> Self {
+        Self { reads, describe: O::describe, known: Arc::default() }
+    }
+
+    fn known_names(&self, app: &App) -> &KnownNames {
+        self.known.get_or_init(|| {
+            let (mut query, body) = fields(self.describe, &app.service.engine().rules);
+            // The service checks it wherever the caller is bound to a tenant.
+            let tenant = Fields::describing();
+            let _ = tenant.tenant(TENANT_ID);
+            query.extend(tenant.described());
+            if self.reads == Reads::Command {
+                query.extend(body.iter().filter(|field| BESIDE_BODY.contains(&field.name)).cloned());
+            }
+            KnownNames::new(&query, &body, &app.settings.token.query_param)
+        })
+    }
+
+    /// Calls the operation with the input that a request carries, and renders its output.
+    async fn respond<O: Operation>(
+        &self,
+        app: &Arc<App>,
+        request: Request,
+        render: impl FnOnce(O::Output) -> Response,
+    ) -> Result<Response, ApiError> {
+        let request::Received { caller, input, handling } =
+            request::read(app, request, self.reads, self.known_names(app)).await?;
+        let response = match handling.check() {
+            Ok(()) => app.service.call::<O>(&caller, &input).await.map(render).map_err(ApiError),
+            Err(unknown) => Err(unknown.into()),
+        };
+        Ok(handling.note(response.into_response()))
+    }
+
+    /// The response to a read that lists events.
+    async fn events<O, T>(&self, app: &Arc<App>, request: Request, name: &str) -> Result<Response, ApiError>
+    where
+        O: Operation<Output = EventList<T>>,
+        T: Serialize,
+    {
+        let budget = ChunkBudget::of(request.extensions()).ok_or_else(OperationError::internal)?;
+        let respond = |list| event_list::respond(name, list, &app.service.engine().store, budget);
+        self.respond::<O>(app, request, respond).await
+    }
 }
 
 /// Each constructor takes the path, the heading in the document, and a summary.
@@ -114,9 +164,9 @@ impl Route {
         O: Operation,
         T: From<O::Output> + Serialize + JsonSchema,
     {
-        let handler = get(async |State(app): State<Arc<App>>, request: Request| {
-            let output = call::<O>(&app, request, Reads::Query).await?;
-            Ok::<_, ApiError>(answer::read(&T::from(output)))
+        let endpoint = Endpoint::new::<O>(Reads::Query);
+        let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
+            endpoint.respond::<O>(&app, request, |output| answer::read(&T::from(output))).await
         });
         let response = ResponseKind::Data(&[200], schema_of::<T>);
         Self::new(path, tag, summary, handler).calls::<O>(O::describe, response)
@@ -128,8 +178,9 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
+        let endpoint = Endpoint::new::<O>(Reads::Query);
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
-            events::<O, T>(&app, request, name).await
+            endpoint.events::<O, T>(&app, request, name).await
         });
         let response = ResponseKind::Events(name, schema_of::<T>);
         Self::new(path, tag, summary, handler).calls::<O>(O::describe, response)
@@ -141,9 +192,10 @@ impl Route {
         O: Operation<Output = EventList<T>>,
         T: Serialize + JsonSchema + Send + 'static,
     {
+        let endpoint = Endpoint::new::<O>(Reads::Query);
         let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
             let making = Making::begin(request.extensions()).await?;
-            let mut response = events::<O, T>(&app, request, name).await?;
+            let mut response = endpoint.events::<O, T>(&app, request, name).await?;
             response.extensions_mut().insert(making);
             Ok::<_, ApiError>(response)
         });
@@ -155,12 +207,38 @@ impl Route {
     where
         O: Operation<Output = FollowedEvents>,
     {
-        let handler = get(async |State(app): State<Arc<App>>, request: Request| {
-            let stream = call::<O>(&app, request, Reads::Stream).await?;
-            let frames = stream::frames(stream, StreamProtocol::EventStream, app.metrics.clone());
-            Ok::<_, ApiError>(sse::response(frames))
+        let endpoint = Endpoint::new::<O>(Reads::Stream);
+        let handler = get(async move |State(app): State<Arc<App>>, request: Request| {
+            let respond = |events| {
+                sse::response(stream::frames(events, StreamProtocol::EventStream, app.metrics.clone()))
+            };
+            endpoint.respond::<O>(&app, request, respond).await
         });
         Self::new(path, tag, summary, handler).calls::<O>(O::describe, ResponseKind::Stream)
+    }
+
+    /// The same over a WebSocket. OpenAPI cannot describe one: the AsyncAPI document does.
+    pub(crate) fn socket<O>(path: Text) -> Self
+    where
+        O: Operation<Output = FollowedEvents>,
+    {
+        let endpoint = Endpoint::new::<O>(Reads::Stream);
+        let handler = get(async move |State(app): State<Arc<App>>, upgrade: Upgrade, request: Request| {
+            let respond = |events| {
+                let frames = stream::frames(events, StreamProtocol::WebSocket, app.metrics.clone());
+                upgrade.response(frames, app.settings.service.stream_heartbeat)
+            };
+            endpoint.respond::<O>(&app, request, respond).await
+        });
+        Self::new(path, "", "", handler).hidden()
+    }
+
+    /// Does something as an actor in a room, both of which the query may name beside the body.
+    pub(crate) fn command<M>(path: Text, tag: Text, summary: Text) -> Self
+    where
+        M: Mutation<Answer: JsonSchema>,
+    {
+        Self::mutation::<M>(Method::POST, Reads::Command, &[202], [path, tag, summary])
     }
 
     /// Creates or does something, and responds with one of these statuses.
@@ -188,9 +266,9 @@ impl Route {
         [path, tag, summary]: [Text; 3],
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("axum routes the methods of mutations");
+        let endpoint = Endpoint::new::<M>(reads);
         let handler = on(filter, async move |State(app): State<Arc<App>>, request: Request| {
-            let executed = call::<M>(&app, request, reads).await?;
-            Ok::<_, ApiError>(response::executed(&executed))
+            endpoint.respond::<M>(&app, request, |executed| response::executed(&executed)).await
         });
         let response = ResponseKind::Data(statuses, schema_of::<M::Answer>);
         let route = Self { method, ..Self::new(path, tag, summary, handler) };
@@ -229,10 +307,6 @@ impl Route {
 
     /// The fields that its operation reads of the query and of the body, with the bounds that these rules set.
     pub(crate) fn fields(&self, rules: &Rules) -> (Vec<DescribedField>, Vec<DescribedField>) {
-        let (parameters, body) = (Fields::describing(), Fields::describing());
-        let input = Input { id: String::new(), parameters, body, last_event_id: LastEventId::Missing };
-        (self.describe)(&input, rules);
-        let _ = input.body.correlation(CORRELATION_ID);
-        (input.parameters.described(), input.body.described())
+        fields(self.describe, rules)
     }
 }

@@ -16,8 +16,8 @@ use agentcafe_domain::presence::movement::{ExecuteIntent, Move};
 use agentcafe_domain::profiles::{DeleteProfile, UpsertProfile};
 use agentcafe_domain::rooms::pin::PinContext;
 use agentcafe_domain::tasks::create::CreateTask;
-use agentcafe_http::websocket::Upgrade;
-use agentcafe_http::{ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, stream};
+use agentcafe_http::{ApiError, RouteAccess, RouteTraits, answer};
+use agentcafe_service::actions::FindCommands;
 use agentcafe_service::digest::ReadDigest;
 use agentcafe_service::events::{FollowEvents, ListEvents, ListMentions, PollEvents, ReadTimeline};
 use agentcafe_service::history::{ReadMemory, ReadScore, ReplayRoom};
@@ -44,7 +44,7 @@ use agentcafe_service::webhooks::{
     RemoveSubscription, ReplayDelivery,
 };
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
@@ -53,9 +53,8 @@ use tokio::task::spawn_blocking;
 
 use crate::app::App;
 use crate::asyncapi;
-use crate::bootstrap::BootstrapAnswer;
+use crate::bootstrap::{BootstrapAnswer, CommandList};
 use crate::openapi;
-use crate::request;
 use crate::route::{ResponseKind, Route, schema_of};
 use crate::system::{self, HealthAnswer, Ready};
 
@@ -63,8 +62,11 @@ const STREAM: &str = "/v1/streams/market-events";
 const STREAM_ALIAS: &str = "/v1/events/stream";
 const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
+/// Where the paths of commands begin.
+pub(crate) const COMMANDS: &str = "/v1/commands";
 /// Not counted against the rate limit. Only the metrics need a token.
-const OPERATIONS: [&str; 6] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"];
+const OPERATIONS: [&str; 6] =
+    ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"];
 
 /// Every route.
 #[rustfmt::skip]
@@ -87,7 +89,7 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),
         Route::read::<ListPresence>("/v1/presence", "Presence", "Who is present"),
         Route::read::<ReadLastSeen>("/v1/presence/last-seen", "Presence", "When actors were last seen"),
-        Route::post::<Heartbeat>(&[202], "/v1/presence/heartbeat", "Presence", "Show an actor as present").named("sendHeartbeat"),
+        Route::command::<Heartbeat>("/v1/presence/heartbeat", "Presence", "Show an actor as present").named("sendHeartbeat"),
         Route::read::<GetTrace>("/v1/traces/{correlationId}", "Traces", "What became of a request"),
         Route::new("/v1/traces/", "", "", get(system::trace_without_id)).hidden(),
 
@@ -117,15 +119,16 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<PinContext>(&[201], "/v1/rooms/context/pin", "Rooms", "Pin what everybody in a room should know"),
         Route::read::<ListPinned>("/v1/rooms/context/history", "Rooms", "What was pinned in a room").named("listPinnedContexts"),
 
-        Route::post::<Enter>(&[202], "/v1/commands/enter", "Commands", "Enter a room").named("enterRoom"),
-        Route::post::<Leave>(&[202], "/v1/commands/leave", "Commands", "Leave a room").named("leaveRoom"),
-        Route::post::<Move>(&[202], "/v1/commands/move", "Commands", "Take steps").named("takeSteps"),
-        Route::post::<Say>(&[202], "/v1/commands/say", "Commands", "Say something").named("sayInRoom"),
-        Route::post::<PostMessage>(&[202], "/v1/conversations/messages", "Commands", "Say something, as a message of a conversation").named("postMessage"),
-        Route::post::<Order>(&[202], "/v1/commands/order", "Commands", "Order something").named("placeOrder"),
-        Route::post::<ExecuteIntent>(&[202], "/v1/intents/execute", "Commands", "Go somewhere, or sit at a table").named("executeIntent"),
+        Route::read_as::<FindCommands, CommandList>(COMMANDS, "Commands", "The commands and their paths").named("listCommands"),
+        Route::command::<Enter>("/v1/commands/enter", "Commands", "Enter a room").named("enterRoom"),
+        Route::command::<Leave>("/v1/commands/leave", "Commands", "Leave a room").named("leaveRoom"),
+        Route::command::<Move>("/v1/commands/move", "Commands", "Take steps").named("takeSteps"),
+        Route::command::<Say>("/v1/commands/say", "Commands", "Say something").named("sayInRoom"),
+        Route::command::<PostMessage>("/v1/conversations/messages", "Commands", "Say something, as a message of a conversation").named("postMessage"),
+        Route::command::<Order>("/v1/commands/order", "Commands", "Order something").named("placeOrder"),
+        Route::command::<ExecuteIntent>("/v1/intents/execute", "Commands", "Go somewhere, or sit at a table").named("executeIntent"),
 
-        Route::read::<ListRooms>("/v1/rooms", "Rooms", "Rooms that have a record"),
+        Route::read::<ListRooms>("/v1/rooms", "Rooms", "Rooms that have a record, or in which anything happened"),
         Route::post::<PutRoom>(&[200, 201], "/v1/rooms", "Rooms", "Create the record of a room, or change it"),
         Route::read::<GetRoom>("/v1/rooms/{roomId}", "Rooms", "A room"),
         Route::read::<ListSessions>("/v1/table-sessions", "Private tables", "Sessions of private tables").named("listTableSessions"),
@@ -173,21 +176,8 @@ pub(crate) fn table() -> Vec<Route> {
         Route::events::<ListMentions, _>("/v1/mentions", "mentions", "Events", "Mentions"),
         Route::stream::<FollowEvents>(STREAM, "Events", "The log as server-sent events"),
         Route::stream::<FollowEvents>(STREAM_ALIAS, "Events", "The same as /v1/streams/market-events").named("followEventsAlias"),
-        // OpenAPI cannot describe a WebSocket: the AsyncAPI document does.
-        Route::new(SOCKET, "", "", get(socket)).hidden(),
+        Route::socket::<FollowEvents>(SOCKET),
     ]
-}
-
-/// `GET /v1/ws`: the log over a WebSocket.
-async fn socket(
-    State(app): State<Arc<App>>,
-    upgrade: Upgrade,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let (caller, input) = request::read(&app, request, request::Reads::Stream).await?;
-    let stream = app.service.call::<FollowEvents>(&caller, &input).await?;
-    let frames = stream::frames(stream, StreamProtocol::WebSocket, app.metrics.clone());
-    Ok(upgrade.response(frames, app.settings.service.stream_heartbeat))
 }
 
 /// `GET /openapi.json`: this API, described from its code.

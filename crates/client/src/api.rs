@@ -4,13 +4,16 @@ use std::error::Error;
 use std::time::Duration;
 
 use agentcafe_domain::kernel::{Code, Sequence};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value;
 
 /// The path of the event stream.
 pub const EVENT_STREAM_PATH: &str = "/v1/streams/market-events";
 const API_KEY: &str = "x-api-key";
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// The API refuses names that it does not know.
+const STRICT: HeaderValue = HeaderValue::from_static("handling=strict");
 /// How long the headers of a response, or a whole short response, may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept: less than the 60 s after which servers and load balancers usually close it.
@@ -202,7 +205,7 @@ async fn error_of(response: Response) -> RequestError {
 }
 
 fn http_client(token: Option<&str>) -> Result<Client, AddressError> {
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::from_iter([(PREFER, STRICT)]);
     if let Some(token) = token {
         let mut value = HeaderValue::from_str(token).map_err(|_| AddressError::Token)?;
         value.set_sensitive(true);

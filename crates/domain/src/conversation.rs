@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 pub use self::addressees::{Addressee, AddresseeState};
 pub use self::content::{Attachment, MessageBody};
 pub use self::mentions::mentions_in;
-pub(crate) use self::say::{AutomaticReply, TEXT, bubble_ttl_ms, given_mentions};
+pub(crate) use self::say::{AutomaticReply, BUBBLE_TTL, MENTIONS, TEXT, bubble_ttl_ms, given_mentions};
 pub use self::say::{MAX_MENTIONS, PostMessage, Say, SayAction};
 use crate::kernel::{ActorId, Notification, NotifiedMessage, payloads, rule_set};
 

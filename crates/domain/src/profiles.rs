@@ -10,7 +10,7 @@ use crate::kernel::{
     ACTOR_ID, ActorId, Code, Command, CommandContext, CommandError, DomainError, Field, Fields, Key,
     METADATA, Query, Reply, RoomId, Success, TenantId, Timestamp, record, response,
 };
-use crate::rooms::theme::Theme;
+use crate::rooms::theme::{Theme, ThemePart};
 use crate::work::{names_nothing, set};
 
 const MAX_NAME_CHARS: usize = 200;
@@ -32,7 +32,8 @@ const THEME: Field = Field::new(
     "theme",
     "The actor's colours: bubbleColor, textColor and accentColor, each #rrggbb, #rrggbbaa or null.",
     r##"{"bubbleColor":"#22668a","textColor":"#ffffff","accentColor":null}"##,
-);
+)
+.with_members(ThemePart::NAMES);
 const ROOM_ID: Field =
     Field::new("roomId", "The room in which the actor is; only the request's trace shows it.", "main");
 

@@ -29,7 +29,7 @@ const API_KEY: &str = "x-api-key";
 pub(crate) const MAX_FAILURES_PER_MIN: u64 = 30;
 
 /// The query parameter that may hold a ticket.
-const TICKET_PARAM: &str = "ticket";
+pub(crate) const TICKET_PARAM: &str = "ticket";
 
 /// What a request says about its caller.
 #[derive(Clone, Debug)]

@@ -23,7 +23,8 @@ const PREFLIGHT_MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 /// The response headers that pages of other origins may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "retry-after, x-request-id, x-correlation-id, x-replay-correlation-id, x-idempotent-replay, x-ratelimit-limit, \
-     x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy",
+     x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy, \
+     x-agentcafe-warnings, preference-applied",
 );
 
 /// Checks the headers of a request that decide who may send it, before anything else looks at them, and answers preflight

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use agentcafe_domain::kernel::{OperationError, Sequence, Timestamp};
+use agentcafe_domain::kernel::{Fields, OperationError, Sequence, Timestamp};
 use agentcafe_domain::keys::{Principal, Scope};
 use agentcafe_eventlog::{LastEventId, LogStream};
 use agentcafe_http::websocket::Upgrade;
 use agentcafe_http::{
-    ApiError, RouteAccess, RouteTraits, StreamProtocol, answer, may_observe, observe, query, request_id, sse,
-    stream as event_stream,
+    ApiError, Handling, RouteAccess, RouteTraits, StreamProtocol, answer, may_observe, observe, query,
+    request_id, sse, stream as event_stream,
 };
 use agentcafe_redis::RedisUse;
 use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::Stream;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::service::Service;
 use crate::stream_start::{RoomStreamQuery, stream_start};
@@ -66,7 +66,11 @@ async fn stream(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    Ok(sse::response(open_stream(&service, &uri, &headers, &extensions, StreamProtocol::EventStream).await?))
+    let parameters = query::fields(&uri)?;
+    let handling = handling(&service, &headers, &parameters);
+    let protocol = StreamProtocol::EventStream;
+    let frames = open_stream(&service, parameters, &handling, &headers, &extensions, protocol).await;
+    Ok(handling.note(frames.map(sse::response).into_response()))
 }
 
 /// `GET /v1/ws`: the same over a WebSocket.
@@ -77,20 +81,31 @@ async fn socket(
     upgrade: Upgrade,
     extensions: Extensions,
 ) -> Result<Response, ApiError> {
-    let frames = open_stream(&service, &uri, &headers, &extensions, StreamProtocol::WebSocket).await?;
-    Ok(upgrade.response(frames, service.settings.heartbeat))
+    let parameters = query::fields(&uri)?;
+    let handling = handling(&service, &headers, &parameters);
+    let protocol = StreamProtocol::WebSocket;
+    let frames = open_stream(&service, parameters, &handling, &headers, &extensions, protocol).await;
+    let response = frames.map(|frames| upgrade.response(frames, service.settings.heartbeat));
+    Ok(handling.note(response.into_response()))
+}
+
+/// How a request for a stream is handled.
+fn handling<'s>(service: &'s Service, headers: &HeaderMap, parameters: &Fields) -> Handling<'s> {
+    service.known_names.handling(headers, parameters, &Fields::of_body(Map::new()))
 }
 
 async fn open_stream(
     service: &Arc<Service>,
-    uri: &Uri,
+    parameters: Fields,
+    handling: &Handling<'_>,
     headers: &HeaderMap,
     extensions: &Extensions,
     protocol: StreamProtocol,
 ) -> Result<impl Stream<Item = Bytes> + use<>, ApiError> {
     let principal = extensions.get::<Principal>().cloned().ok_or_else(OperationError::internal)?;
     principal.check(&[Scope::Follow]).or_else(|_| principal.check(&[Scope::Listen]))?;
-    let fields = query::fields(uri)?.bound_to(principal.binding().cloned());
+    handling.check()?;
+    let fields = parameters.bound_to(principal.binding().cloned());
     let query = RoomStreamQuery::read(&fields, &service.settings.default_tenant, protocol)?;
     observe::record_ids(|| query.ids());
     let last_event_id = sse::last_event_id(headers);

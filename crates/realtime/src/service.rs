@@ -7,7 +7,7 @@ use agentcafe_client::ApiClient;
 use agentcafe_domain::kernel::{Clock, IdSource, TenantId};
 use agentcafe_eventlog::{LogPosition, StreamHub};
 use agentcafe_http::{
-    Authenticator, BrowserPolicy, HttpMetrics, Middleware, RateLimiter, RouteTraits, Token,
+    Authenticator, BrowserPolicy, HttpMetrics, KnownNames, Middleware, RateLimiter, RouteTraits, Token,
 };
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::text::encode;
@@ -20,6 +20,7 @@ use crate::clients::Clients;
 use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayStore;
 use crate::source::{self, SourceStatus};
+use crate::stream_start::RoomStreamQuery;
 use crate::subscribers::RoomSubscribers;
 
 /// The settings of the service.
@@ -61,6 +62,8 @@ pub struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     /// Who the clients are.
     pub(crate) clients: Arc<Clients>,
+    /// The parameters of streams.
+    pub(crate) known_names: KnownNames,
     /// Makes request ids.
     ids: Arc<Mutex<Box<dyn IdSource>>>,
     metrics: Metrics,
@@ -108,6 +111,7 @@ impl Service {
         tokio::spawn(Arc::clone(&clients).watch_keys(stopping.clone()));
         let service = Arc::new(Self {
             clients,
+            known_names: RoomStreamQuery::known_names(&settings),
             source_status: SourceStatus::default(),
             permits: Arc::new(Semaphore::new(settings.max_clients)),
             subscribers: Arc::default(),

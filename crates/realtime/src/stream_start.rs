@@ -11,7 +11,7 @@ use agentcafe_domain::kernel::{
 use agentcafe_eventlog::{
     Backlog, EventFilter, LastEventId, ReaderPosition, ResetReason, StreamItem, StreamStart,
 };
-use agentcafe_http::{ApiError, StreamProtocol};
+use agentcafe_http::{ApiError, KnownNames, StreamProtocol};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use crate::log_mirror::LogMirror;
 use crate::replay_store::ReplayedRoom;
 use crate::room::ReplayStart;
 use crate::room_cache::RoomKey;
-use crate::service::Service;
+use crate::service::{RealtimeSettings, Service};
 
 /// How many events are replayed to a client without a cursor.
 const REPLAY: usize = 300;
@@ -85,6 +85,13 @@ impl RoomStreamQuery {
             continues_after_reset: fields.continues_after_reset()?,
             max_state_bytes,
         })
+    }
+
+    /// The names of its parameters.
+    pub(crate) fn known_names(settings: &RealtimeSettings) -> KnownNames {
+        let fields = Fields::describing();
+        let _ = Self::read(&fields, &settings.default_tenant, StreamProtocol::EventStream);
+        KnownNames::new(&fields.described(), &[], &settings.token.query_param)
     }
 
     pub(crate) fn filter(&self) -> EventFilter {

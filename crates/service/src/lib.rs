@@ -12,7 +12,7 @@ mod paging;
 mod read_access;
 pub mod service;
 
-mod actions;
+pub mod actions;
 pub mod digest;
 pub mod events;
 pub mod history;

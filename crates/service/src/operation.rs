@@ -106,11 +106,11 @@ impl<M: Mutation> Operation for M {
 /// names in parentheses are those of the parameters beside the body and, where it is needed, of the whole input.
 macro_rules! parameters {
     ($(#[$doc:meta])* $name:ident($fields:ident $(, $input:ident)?) {
-        $($(#[$field_doc:meta])* $field:ident: $type:ty = $value:expr,)+
+        $($(#[$field_doc:meta])* $visible:vis $field:ident: $type:ty = $value:expr,)+
     }) => {
         $(#[$doc])*
         pub struct $name {
-            $($(#[$field_doc])* $field: $type,)+
+            $($(#[$field_doc])* $visible $field: $type,)+
         }
 
         impl $crate::operation::FromInput for $name {

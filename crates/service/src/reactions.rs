@@ -180,7 +180,7 @@ rule_mutation! {
     |input, rules, principal| {
         UpdateReactionCommand::read(&input.id, &input.parameters, &input.body, rules, principal)
     },
-    |input, _| drop(UpdateReactionCommand::describe(&input.body)),
+    |input, _| drop(UpdateReactionCommand::describe(&input.parameters, &input.body)),
     patch, "PATCH"
 }
 

@@ -1,5 +1,6 @@
 //! The only SQL: the log, the records, and the commit batches that write them.
 
+mod active_rooms;
 mod actor_names;
 mod commit;
 pub mod envelope;
@@ -26,6 +27,7 @@ mod table_changes;
 pub mod verify;
 mod writer;
 
+pub use active_rooms::{ActiveRoom, ActiveRoomPage, MAX_ACTIVE_ROOMS};
 pub use agentcafe_eventlog::{Cut, EventFilter, EventPage, EventQuery, LaterEvent, LoggedEvent, ReadError};
 pub use commit::error_step;
 pub use envelope::{Answer, Envelope, Failure, Origin, Request, TraceNote};

@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 
 use agentcafe_domain::conversation::MessageBody;
 use agentcafe_domain::kernel::{
-    Clock, CorrelationId, IdSource, Key, Owner, Record, RecordQuery, RoomId, Rules, Sequence, StoredRecord,
-    Table, TenantId, Trace,
+    Clock, CorrelationId, IdPatterns, IdSource, Key, Owner, Record, RecordQuery, RoomId, Rules, Sequence,
+    StoredRecord, Table, TenantId, Trace,
 };
 use agentcafe_domain::moderation::RateWindows;
 use agentcafe_eventlog::{
@@ -19,6 +19,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use crate::active_rooms::{ActiveRoomPage, ActiveRooms, MAX_ACTIVE_ROOMS};
 use crate::commit::{CommitContext, QueuedCommand};
 use crate::envelope::{Answer, Envelope, Failure, TraceNote};
 use crate::event_pages::Scan;
@@ -329,6 +330,19 @@ impl Store {
     ) -> Result<Sequence, ReadError> {
         let request = BeforeNewest { tenant: tenant.clone(), room: room.clone(), count };
         self.view.reader.read(request).await
+    }
+
+    /// The rooms of a tenant in which anything happened and whose ids match, those with the newest events first: at most `limit`
+    /// and [`MAX_ACTIVE_ROOMS`], and only those whose last event is before `before`.
+    pub async fn active_rooms(
+        &self,
+        tenant: TenantId,
+        ids: IdPatterns,
+        before: Option<Sequence>,
+        limit: usize,
+    ) -> Result<ActiveRoomPage, ReadError> {
+        let limit = limit.min(MAX_ACTIVE_ROOMS);
+        self.view.reader.read(ActiveRooms { tenant, ids, before, limit }).await
     }
 
     /// The events with these sequences, in this order; after the first, only as many as `max_bytes` of JSON hold.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::sse::SseStream;
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The timeout of a request: longer than the longest long poll (30 s).
 const ANSWER_DEADLINE: Duration = Duration::from_secs(45);
 
@@ -22,7 +23,8 @@ pub fn fresh_key() -> String {
     format!("test-key-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A client of one server, or of the nodes of one in turn. Clones share their connections.
+/// A client of one server, or of the nodes of one in turn. The server refuses names that it does not know. Clones share their
+/// connections.
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -54,7 +56,15 @@ impl Client {
         let http = http.expect("a plain HTTP client can be built");
         let base = |address| Url::parse(&format!("http://{address}")).expect("a socket address makes a URL");
         let bases = addresses.into_iter().map(base).collect();
-        Self { http, bases, next: Arc::default(), headers: HeaderMap::new() }
+        let strict = HeaderMap::from_iter([(PREFER, HeaderValue::from_static("handling=strict"))]);
+        Self { http, bases, next: Arc::default(), headers: strict }
+    }
+
+    /// The same client, which does not ask the server to refuse unknown names.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        self.headers.remove(PREFER);
+        self
     }
 
     /// The same client, which sends this header with every request.

@@ -34,7 +34,29 @@ pub(super) fn of(route: &Route, query: &[DescribedField]) -> Vec<Value> {
             "example": "nova-0001",
             "description": "Names this request: sent again with the same key, it takes no effect and gets the same answer." }));
     }
+    if has_known_names(route) {
+        parameters.push(json!({ "$ref": "#/components/parameters/Prefer" }));
+    }
     parameters
+}
+
+/// Whether it is known which names a route reads: those of an operation.
+pub(super) fn has_known_names(route: &Route) -> bool {
+    route.path.starts_with("/v1/")
+}
+
+/// How unknown names are handled.
+pub(super) fn prefer() -> Value {
+    json!({ "name": "Prefer", "in": "header", "required": false,
+        "schema": { "type": "string", "enum": ["handling=strict", "handling=lenient"] },
+        "example": "handling=strict",
+        "description": "With `handling=strict`, a request with a member or a parameter that is not described here is refused (400 ERR_VALIDATION) before it takes effect, and the response has `Preference-Applied`. Otherwise such names are ignored, and the response names them in x-agentcafe-warnings." })
+}
+
+/// The header with the names that were ignored.
+pub(super) fn warnings() -> Value {
+    json!({ "schema": { "type": "string" }, "example": "body member thread_id is unknown (nearest: threadId)",
+        "description": "The names in the request that have no effect, each with the nearest known name. Errors have it, too." })
 }
 
 fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {

@@ -62,6 +62,55 @@ async fn bootstrap_links_contain_the_ids_and_can_be_called() {
     assert_eq!(stream.next().await.data["roomId"], "the attic");
 }
 
+/// As they are, with the ids of the agent.
+#[tokio::test]
+async fn bootstrap_paths_all_work() {
+    let (_server, client) = cafe().await;
+    let query = "tenantId=a%26b&roomId=the%20attic&actorId=N%C3%B6va%3F";
+    let discovery = client.get(&format!("/v1/bootstrap?{query}")).await.data()["discovery"].clone();
+    let path = |name: &str| discovery[name].as_str().unwrap().to_owned();
+    let beaten = client.act(&path("heartbeatPath"), json!({})).await;
+    let presence = &beaten.data()["presence"];
+    let place = (&presence["tenantId"], &presence["roomId"], &presence["actorId"]);
+    assert_eq!(place, (&json!("a&b"), &json!("the attic"), &json!("Növa?")));
+    for name in ["inboxPath", "timelinePath", "commandsPath"] {
+        assert_eq!(client.get(&path(name)).await.status, 200, "{name}");
+    }
+    assert_eq!(client.get(&format!("{}&timeoutMs=0", path("pollPath"))).await.status, 200);
+    assert_eq!(client.stream(&path("streamPath")).await.next().await.data["roomId"], "the attic");
+    let commands = client.get(&path("commandsPath")).await.data()["commands"].clone();
+    for (command, body) in [
+        ("/v1/commands/enter", json!({})),
+        ("/v1/commands/move", json!({"direction": "E"})),
+        ("/v1/commands/say", json!({"text": "hi"})),
+        ("/v1/commands/order", json!({"itemId": "tea"})),
+        ("/v1/conversations/messages", json!({"text": "ho"})),
+        ("/v1/intents/execute", json!({"intent": "navigate_to", "x": 1, "y": 1})),
+        ("/v1/commands/leave", json!({})),
+    ] {
+        let link =
+            commands.as_array().unwrap().iter().find(|link| link["path"] == format!("{command}?{query}"));
+        let link = link.unwrap_or_else(|| panic!("{command} is not among {commands}"));
+        assert!(link["method"] == "POST" && link["summary"].is_string(), "{link}");
+        let answer = client.act(link["path"].as_str().unwrap(), body).await;
+        assert_eq!(answer.status, 202, "{command}: {}", answer.text);
+    }
+    assert_eq!(commands.as_array().unwrap().len(), 7);
+    let events = client.get(&path("timelinePath")).await.data()["events"].clone();
+    assert!(events.as_array().unwrap().iter().all(|event| event["actorId"] == "Növa?"), "{events}");
+    // The body takes precedence.
+    let said =
+        client.act("/v1/commands/say?actorId=Kai&roomId=x", json!({"actorId": "Nova", "text": "hi"})).await;
+    assert_eq!((&said.data()["actorId"], &said.data()["roomId"]), (&json!("Nova"), &json!("x")));
+    let rooms = client.get("/v1/bootstrap?tenantId=a%26b").await.data()["discovery"]["activeRooms"].clone();
+    assert_eq!((&rooms[0]["roomId"], &rooms[1]), (&json!("the attic"), &json!(null)));
+    for link in rooms.as_array().unwrap() {
+        let path =
+            format!("/v1/rooms/{}?tenantId=a%26b", link["roomId"].as_str().unwrap().replace(' ', "%20"));
+        assert_eq!(client.get(&path).await.status, 200);
+    }
+}
+
 /// Unread items come newest first.
 #[tokio::test]
 async fn bootstrap_lists_the_actors_unread_inbox_presence_and_thread() {

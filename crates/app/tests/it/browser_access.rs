@@ -168,6 +168,7 @@ async fn web_page_of_an_allowed_origin_reads_writes_streams_and_resumes() {
             "x-correlation-id",
             "x-ratelimit-remaining",
             "x-idempotent-replay",
+            "x-agentcafe-warnings",
         ] {
             assert!(exposed.contains(name), "{name}");
         }

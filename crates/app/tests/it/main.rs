@@ -7,6 +7,7 @@ use agentcafe_domain::kernel::Secret;
 use agentcafe_store::{PostgresOptions, StoreLocation, TimeSource};
 use agentcafe_testkit::{Answer, Client, Launch, Postgres, Server, Value, json, store_under_test};
 
+mod active_rooms;
 mod actor_names;
 mod api_documents;
 mod audit;
@@ -130,6 +131,7 @@ mod store_start;
 mod stored_tables;
 mod stream_presence;
 mod streams;
+mod strict_handling;
 mod table_fixtures;
 mod table_sessions;
 mod tail;

@@ -136,13 +136,20 @@ async fn metrics_have_override_blocks_by_reason() {
     }
 }
 
-/// Method and path of every operation of the OpenAPI document.
+/// Method and path of every operation of the OpenAPI document, with its parameters in place of references to them.
 pub(crate) async fn documented(client: &Client) -> Vec<(String, String, Value)> {
     let document = client.get("/openapi.json").await.json;
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
-            operations.push((method.clone(), path.clone(), operation.clone()));
+            let mut operation = operation.clone();
+            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                let pointer = parameter["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+                if let Some(referenced) = pointer.map(|pointer| document.pointer(pointer).unwrap().clone()) {
+                    *parameter = referenced;
+                }
+            }
+            operations.push((method.clone(), path.clone(), operation));
         }
     }
     operations

@@ -107,7 +107,7 @@ async fn rooms_are_listed_newest_change_first_and_paged() {
 
 /// Also for an invalid id.
 #[tokio::test]
-async fn room_without_a_record_is_404() {
+async fn room_in_which_nothing_happened_is_404() {
     let (_server, client) = cafe().await;
     for path in [
         "/v1/rooms/main",

@@ -40,7 +40,7 @@ const PARENT_MESSAGE_ID: Field =
 const REPLY_TO_MESSAGE_ID: Field =
     Field::new("replyToMessageId", "The message that this one answers.", "message-1")
         .up_to(MAX_REFERENCE_CHARS);
-const MENTIONS: Field = Field::new(
+pub(crate) const MENTIONS: Field = Field::new(
     "mentions",
     "The actors that the message mentions, known or not. Default: those that its text names with @.",
     r#"["Kai"]"#,
@@ -53,7 +53,7 @@ const CONTEXT_WINDOW_MAX_ITEMS: Field =
     Field::new("contextWindowMaxItems", "How many items that context holds.", "20");
 const METADATA: Field =
     Field::new("metadata", "Free data of the speaker, stored as it is.", r#"{"mood":"curious"}"#);
-const BUBBLE_TTL: Field =
+pub(crate) const BUBBLE_TTL: Field =
     Field::new("ttlMs", "How long the speech bubble is shown, in milliseconds.", "7000");
 const BUBBLE_TTL_MS: std::ops::RangeInclusive<i64> = 2_000..=30_000;
 const DEFAULT_BUBBLE_TTL_MS: i64 = 7_000;

@@ -114,7 +114,8 @@ impl Fields {
         true
     }
 
-    fn members(&self) -> Option<&Map<String, Value>> {
+    /// The members of the body, or the query parameters as texts; none while describing.
+    pub fn members(&self) -> Option<&Map<String, Value>> {
         match &self.source {
             Source::Body(members) | Source::Query(members) => Some(members),
             Source::Describing(_) => None,

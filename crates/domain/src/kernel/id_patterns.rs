@@ -43,6 +43,14 @@ impl IdPatterns {
         self.0.iter().map(String::as_str).filter(|id| *id != ANY && !id.ends_with(PREFIX_END))
     }
 
+    /// What the ids of the other patterns begin with.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|pattern| match pattern.as_str() {
+            ANY => Some(""),
+            prefix => prefix.ends_with(PREFIX_END).then_some(prefix),
+        })
+    }
+
     /// The one id that is meant, if it is only one.
     pub fn only(&self) -> Option<&str> {
         self.exact().next().filter(|_| self.0.len() == 1)

@@ -27,7 +27,8 @@ const INTENT: Field =
         .up_to(MAX_INTENT_CHARS);
 const PAYLOAD: Field =
     Field::new("payload", "The intent's parameters. They may also stand beside it.", r#"{"x":3,"y":4}"#)
-        .in_example();
+        .in_example()
+        .with_members(&[X.name, Y.name, TABLE_ID.name]);
 const X: Field = Field::new("x", "For navigate_to: how far east.", "3");
 const Y: Field = Field::new("y", "For navigate_to: how far south.", "4");
 const TABLE_ID: Field = Field::new("tableId", "For sit_at_table: the table.", "table_1");

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::matching::SourceEvent;
 use super::{ANNOTATION, ReactionRef};
 use crate::actor_command::Action;
-use crate::conversation::{self, AutomaticReply, ConversationRules, SayAction, TEXT};
+use crate::conversation::{self, AutomaticReply, BUBBLE_TTL, ConversationRules, MENTIONS, SayAction, TEXT};
 use crate::kernel::{
     ActorId, ActorInRoom, Code, CommandContext, CommandError, DomainError, EmittedEvent, Field, Fields,
     Query, Rules, wire_enum,
@@ -95,6 +95,10 @@ fn direction(payload: &Fields) -> Result<Direction, DomainError> {
 }
 
 impl ReactionAction {
+    /// The names of the fields of all payloads.
+    pub(super) const MEMBERS: &'static [&'static str] =
+        &[TEXT.name, BUBBLE_TTL.name, MENTIONS.name, DIRECTION.name, STEPS.name, ITEM_ID.name, SIZE.name];
+
     /// Reads the payload of an action; what it has beside the action's fields is dropped.
     ///
     /// # Errors

@@ -40,7 +40,8 @@ const ACTION_PAYLOAD: Field = Field::new(
     "How it does it. say: text, ttlMs, mentions; move: direction, steps; order: itemId, size.",
     r#"{"text":"one flat white, coming up","ttlMs":3000,"mentions":["Nova"]}"#,
 )
-.in_example();
+.in_example()
+.with_members(ReactionAction::MEMBERS);
 const ENABLED: Field =
     Field::new("enabled", "Whether the rule is in force. Default: true.", "true").in_example();
 const IGNORE_SELF: Field =

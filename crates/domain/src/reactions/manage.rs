@@ -360,8 +360,8 @@ impl UpdateReaction {
     ///
     /// # Errors
     /// None: it reads nothing that a client sent.
-    pub fn describe(fields: &Fields) -> Result<(), DomainError> {
-        Self::read("", fields, fields, &Rules::default(), Principal::Shared).map(|_| ())
+    pub fn describe(query: &Fields, fields: &Fields) -> Result<(), DomainError> {
+        Self::read("", query, fields, &Rules::default(), Principal::Shared).map(|_| ())
     }
 
     /// The scope after the change, as far as it is known before.

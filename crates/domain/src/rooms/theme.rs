@@ -28,6 +28,8 @@ impl ThemePart {
         (Self::TextColor, "textColor", "theme.textColor"),
         (Self::AccentColor, "accentColor", "theme.accentColor"),
     ];
+    /// Their names on the wire.
+    pub(crate) const NAMES: &'static [&'static str] = &[Self::ALL[0].1, Self::ALL[1].1, Self::ALL[2].1];
 }
 
 /// `#rrggbb` or `#rrggbbaa`, in lower case.

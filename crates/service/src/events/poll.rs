@@ -25,6 +25,8 @@ const HEARTBEAT: Field =
     Field::new("heartbeat", "Whether the poll keeps the actor present in the room. Default: true.", "true");
 const TIMEOUT_MS: Field =
     Field::new("timeoutMs", "How long to wait for an event, in milliseconds.", "1000").in_example();
+const POLL_INTERVAL_MS: Field =
+    Field::new("pollIntervalMs", "Ignored: an event ends the wait at once.", "1000");
 const LIMIT: usize = 100;
 const MAX_LIMIT: usize = 500;
 const DEFAULT_TIMEOUT_MS: i64 = 25_000;
@@ -42,6 +44,7 @@ parameters! {
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
         bodies: bool = wants_bodies(fields)?,
         listener: Option<Listener> = {
+            let _ = fields.text(POLL_INTERVAL_MS);
             let shown = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
             Listener::read(fields, &filter, ACTOR_ID, shown)?
         },

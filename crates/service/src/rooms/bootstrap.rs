@@ -14,6 +14,7 @@ use agentcafe_store::{EventFilter, EventQuery};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::active::{self, ActiveRoom, ActiveRoomPage, RoomReader};
 use crate::inbox::newest_unread;
 use crate::operation::{Call, Operation, parameters};
 use crate::presence::active_in;
@@ -30,6 +31,7 @@ const ROOM_LIMIT: Field = Field::new("roomLimit", "The largest number of rooms t
 
 const DEFAULT_ROOM_LIMIT: i64 = 20;
 const MAX_ROOM_LIMIT: i64 = 200;
+const MAX_ACTIVE_ROOMS: usize = 20;
 const MAX_INBOX: usize = 20;
 const MAX_ASSIGNED_TASKS: usize = 20;
 const MAX_PRESENCE: usize = 100;
@@ -59,6 +61,8 @@ pub struct Bootstrap {
     pub actor: Option<ActorId>,
     /// Rooms of the tenant, the last changed first; the main room and the agent's are always among them.
     pub rooms: Vec<Room>,
+    /// The rooms with the newest events, the newest first.
+    pub active_rooms: Vec<ActiveRoom>,
     /// The agent's own state, if it is named.
     pub actor_view: Option<ActorView>,
     /// The state of the room.
@@ -108,13 +112,16 @@ impl Operation for ReadBootstrap {
         // Read first: whatever happens while the rest is read comes after this head.
         let log = service.store().log_position();
         let rooms = self.rooms(call).await?;
+        let reader = RoomReader { actor: self.actor.clone(), viewer: self.viewer.clone() };
+        let page = ActiveRoomPage::first(MAX_ACTIVE_ROOMS);
+        let active_rooms = active::list(call, &self.tenant, &reader, page).await?.rooms;
         let room_view = self.room_view(service).await?;
         let actor_view = match &self.actor {
             Some(actor) => Some(self.actor_view(call, actor.clone()).await?),
             None => None,
         };
         let Self { tenant, room, actor, .. } = self;
-        Ok(Bootstrap { tenant, room, actor, rooms, actor_view, room_view, log })
+        Ok(Bootstrap { tenant, room, actor, rooms, active_rooms, actor_view, room_view, log })
     }
 }
 

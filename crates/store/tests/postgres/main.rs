@@ -1,6 +1,8 @@
 //! The suite that both databases pass, on PostgreSQL: one server for all tests, and a database for each.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
+#[path = "../suite/active_rooms.rs"]
+mod active_rooms;
 #[path = "../suite/batch_rules.rs"]
 mod batch_rules;
 #[path = "../suite/batch_visibility.rs"]

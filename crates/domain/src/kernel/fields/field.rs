@@ -21,6 +21,7 @@ pub struct Field {
     max: Option<usize>,
     is_in_example: bool,
     is_caller: bool,
+    members: &'static [&'static str],
 }
 
 /// A field as a reader reads it.
@@ -38,18 +39,26 @@ pub struct DescribedField {
     pub example: Option<Value>,
     /// Whether the example of a whole request has it.
     pub is_in_example: bool,
+    /// The names that the object in it may have; empty: any, or it holds no object.
+    pub members: &'static [&'static str],
 }
 
 impl Field {
     /// A field with this name, meaning and example. The example is JSON, or else the text itself; empty: none.
     pub const fn new(name: &'static str, meaning: &'static str, example: &'static str) -> Self {
-        Self { name, meaning, example, max: None, is_in_example: false, is_caller: false }
+        Self { name, meaning, example, max: None, is_in_example: false, is_caller: false, members: &[] }
     }
 
     /// Holds at most so much: characters of a text, bytes of an object as JSON, members of a list.
     #[must_use]
     pub const fn up_to(self, max: usize) -> Self {
         Self { max: Some(max), ..self }
+    }
+
+    /// Holds an object with these members.
+    #[must_use]
+    pub const fn with_members(self, members: &'static [&'static str]) -> Self {
+        Self { members, ..self }
     }
 
     /// Includes the field in the example of a whole request although it is optional.
@@ -86,7 +95,8 @@ impl Field {
         let more = more.as_ref().and_then(Value::as_str).map(|more| format!(" {more}"));
         let description = self.meaning.to_owned() + &more.unwrap_or_default();
         let (example, is_in_example) = (self.example(), required || self.is_in_example);
-        DescribedField { name: self.name, required, schema, description, example, is_in_example }
+        let Self { name, members, .. } = self;
+        DescribedField { name, required, schema, description, example, is_in_example, members }
     }
 
     /// The error for a required field that is missing or blank.
