@@ -79,8 +79,10 @@ pub struct Document {
 pub enum SearchScope<'s> {
     /// Of this tenant.
     Tenant(&'s TenantId),
-    /// In the rooms of this pattern (see [`crate::kernel::IdPatterns`]): one id, or a prefix that ends in a slash.
-    Rooms(&'s TenantId, &'s str),
+    /// In this room.
+    Room(&'s TenantId, &'s str),
+    /// In a room whose id begins so; the prefix ends in a slash.
+    RoomPrefix(&'s TenantId, &'s str),
     /// About this kind of thing.
     Kind(DocumentKind),
     /// By this actor.
@@ -89,13 +91,19 @@ pub enum SearchScope<'s> {
     Thread(&'s str),
 }
 
-impl SearchScope<'_> {
+impl<'s> SearchScope<'s> {
+    /// The scope of a pattern of rooms: of one id, or of a prefix (see [`crate::kernel::IdPatterns`]).
+    pub fn of_rooms(tenant: &'s TenantId, pattern: &'s str) -> Self {
+        if pattern.ends_with('/') { Self::RoomPrefix(tenant, pattern) } else { Self::Room(tenant, pattern) }
+    }
+
     /// The word: a character that no word of a text has, and a hash. Equal hashes of different scopes are possible, so a hit is
     /// checked all the same.
     pub fn word(self) -> String {
         let (kind, parts) = match self {
             Self::Tenant(tenant) => ('t', [tenant.as_str(), ""]),
-            Self::Rooms(tenant, pattern) => ('r', [tenant.as_str(), pattern]),
+            Self::Room(tenant, room) => ('r', [tenant.as_str(), room]),
+            Self::RoomPrefix(tenant, prefix) => ('p', [tenant.as_str(), prefix]),
             Self::Kind(kind) => ('k', [kind.as_str(), ""]),
             Self::Actor(actor) => ('a', [actor.as_str(), ""]),
             Self::Thread(thread) => ('c', [thread, ""]),
@@ -111,20 +119,20 @@ impl IndexEntry {
         let room = self.room_id.as_str();
         // A key may be bound to any prefix of the room's id that ends in a slash.
         let prefixes = room.match_indices('/').map(move |(at, slash)| &room[..at + slash.len()]);
-        let rooms = prefixes.filter(move |prefix| *prefix != room).chain([room]);
-        let rooms = rooms.map(move |pattern| SearchScope::Rooms(&self.tenant_id, pattern));
+        let prefixes = prefixes.map(move |prefix| SearchScope::RoomPrefix(&self.tenant_id, prefix));
         let actor = self.actor_id.as_ref().map(SearchScope::Actor);
         let thread = self.thread_id.as_deref().map(SearchScope::Thread);
-        let scopes = [SearchScope::Tenant(&self.tenant_id), SearchScope::Kind(self.kind)];
-        scopes.into_iter().chain(rooms).chain(actor).chain(thread).map(SearchScope::word)
+        let (tenant, kind) = (SearchScope::Tenant(&self.tenant_id), SearchScope::Kind(self.kind));
+        let scopes = [tenant, kind, SearchScope::Room(&self.tenant_id, room)].into_iter();
+        scopes.chain(prefixes).chain(actor).chain(thread).map(SearchScope::word)
     }
 }
 
 /// The most words of a text that are indexed, and the most bytes of them: as many as PostgreSQL takes.
 const MAX_WORDS: usize = 16_000;
 const MAX_WORD_BYTES: usize = 1 << 19;
-/// The longest id of a message or thread that is indexed, in bytes. Longer ones come only with imported events. Nor is one with the
-/// character 0, which PostgreSQL does not take.
+/// The longest id of a message or thread that is indexed, in bytes: longer ones come only with imported events. An id with the
+/// character 0 is not indexed either, because PostgreSQL does not take it.
 const MAX_REFERENCE_BYTES: usize = 1_024;
 
 impl Document {

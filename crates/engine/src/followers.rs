@@ -114,7 +114,14 @@ impl Progress {
 
     /// Records that the follower continues from this cursor, which may be further back.
     pub fn continue_at(&self, cursor: Sequence) {
-        self.engine.followers.set(self.name, |status| status.cursor = cursor);
+        let has_caught_up = cursor >= self.engine.store.recent_events().head();
+        self.engine.followers.set(self.name, |status| {
+            status.cursor = cursor;
+            if has_caught_up {
+                status.working_since = None;
+                status.last_error = None;
+            }
+        });
     }
 
     /// Records that the follower works on the next events.

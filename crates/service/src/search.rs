@@ -146,10 +146,10 @@ impl Search {
             query = query.within(self.kinds.iter().map(|kind| SearchScope::Kind(*kind)));
         }
         if let Some(room) = &self.room {
-            query = query.within([SearchScope::Rooms(tenant, room.as_str())]);
+            query = query.within([SearchScope::Room(tenant, room.as_str())]);
         } else if let Some(binding) = binding.filter(|binding| !binding.rooms.is_any()) {
-            query =
-                query.within(binding.rooms.as_slice().iter().map(|rooms| SearchScope::Rooms(tenant, rooms)));
+            let rooms = binding.rooms.as_slice().iter();
+            query = query.within(rooms.map(|pattern| SearchScope::of_rooms(tenant, pattern)));
         }
         if let Some(actor) = &self.actor {
             query = query.within([SearchScope::Actor(actor)]);
@@ -169,11 +169,13 @@ async fn hits(
 ) -> Result<Vec<Hit>, OperationError> {
     let messages = entries.iter().filter(|entry| entry.kind == DocumentKind::Message);
     let sequences = messages.map(|entry| entry.sequence).collect();
-    let mut messages = call.service.store().events_at(sequences, usize::MAX).await?.into_iter();
+    let mut messages = call.service.store().events_at(sequences, usize::MAX).await?.into_iter().peekable();
     let mut hits = Vec::with_capacity(entries.len());
     for entry in entries {
         let text = match entry.kind {
-            DocumentKind::Message => messages.next().and_then(|event| message_text(&event)),
+            DocumentKind::Message => messages
+                .next_if(|event| event.sequence == entry.sequence)
+                .and_then(|event| message_text(&event)),
             _ => record_text(call, &entry).await?,
         };
         let (path, snippet) = (path(&entry), snippet(&text.unwrap_or_default(), query));

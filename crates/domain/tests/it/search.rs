@@ -141,8 +141,9 @@ fn entry_belongs_to_the_scopes_of_its_room() {
         ("team-a", false),
         ("team-b/", false),
     ] {
-        assert_eq!(words.contains(&SearchScope::Rooms(&entry.tenant_id, pattern).word()), is_in, "{pattern}");
-        assert!(!words.contains(&SearchScope::Rooms(&other, pattern).word()));
+        let word = SearchScope::of_rooms(&entry.tenant_id, pattern).word();
+        assert_eq!(words.contains(&word), is_in, "{pattern}");
+        assert!(!words.contains(&SearchScope::of_rooms(&other, pattern).word()));
     }
 }
 

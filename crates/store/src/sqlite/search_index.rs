@@ -27,9 +27,9 @@ use crate::search_index::{COLUMNS, entry_values, identity};
 use crate::sql::{number, sequence};
 use crate::storage_error::StorageError;
 
-/// See [`ReadConnection`](crate::reads::ReadConnection).
+/// See [`ReadConnection`](crate::reads::ReadConnection). `CROSS JOIN` keeps the order of the tables: the words come first.
 pub(super) const DOCUMENTS_WITH_WORDS: &str =
-    "FROM search_words JOIN search_documents AS d ON d.sequence = search_words.rowid
+    "FROM search_words CROSS JOIN search_documents AS d ON d.sequence = search_words.rowid
      WHERE search_words MATCH $1 AND search_words.rowid < $2 ORDER BY search_words.rowid DESC LIMIT $3";
 const SCHEMA: &str = include_str!("search_index.sql");
 /// How much the thread that writes gives way to others, as `nice` counts.

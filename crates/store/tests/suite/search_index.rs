@@ -285,7 +285,7 @@ fn search_finds_what_a_comparison_of_words_finds() {
     let result = runner.run(&(query_text(), patterns), |(asked, patterns)| {
         let query = WordQuery::parse(&asked)
             .within([SearchScope::Tenant(&tenant)])
-            .within(patterns.iter().map(|pattern| SearchScope::Rooms(&tenant, pattern)));
+            .within(patterns.iter().map(|pattern| SearchScope::of_rooms(&tenant, pattern)));
         let is_in = |room: &str| {
             patterns
                 .iter()
