@@ -26,6 +26,7 @@ use agentcafe_service::keys::{
     CreateKey, FilterLiveKeys, GetKey, GetOwnKey, IssueTicket, ListKeys, RedeemTicket, RevokeKey, RotateKey,
     UpdateKey,
 };
+use agentcafe_service::messages::{GetMessage, ReadThread};
 use agentcafe_service::objects::{GetObject, ListObjects, UpdateObject};
 use agentcafe_service::operators::{ListAudit, ListOverrides};
 use agentcafe_service::permissions::ListPermissions;
@@ -35,6 +36,7 @@ use agentcafe_service::reactions::{
     CreateReaction, GetReaction, ListReactions, RemoveReaction, UpdateReaction,
 };
 use agentcafe_service::rooms::{GetRoom, ListPinned, ListRooms, PutRoom, ReadBootstrap, ReadPinned};
+use agentcafe_service::search::Search;
 use agentcafe_service::snapshots::{GetAgentSnapshot, GetRoomSnapshot, SaveAgentSnapshot, SaveRoomSnapshot};
 use agentcafe_service::tables::{ChangeTable, GetSession, ListSessions, OpenTable};
 use agentcafe_service::tasks::{GetTask, HandOffTask, ListHandoffs, ListTasks, UpdateTask};
@@ -88,6 +90,9 @@ pub(crate) fn table() -> Vec<Route> {
         Route::post::<AckItem>(&[200], "/v1/inbox/{inboxId}/ack", "Inbox", "Acknowledge one item").named("ackInboxItem"),
         Route::post::<AckInboxItems>(&[200], "/v1/inbox/ack", "Inbox", "Acknowledge many items"),
         Route::read::<ListPresence>("/v1/presence", "Presence", "Who is present"),
+        Route::read::<GetMessage>("/v1/messages/{messageId}", "Messages", "A message"),
+        Route::read::<ReadThread>("/v1/threads/{threadId}", "Messages", "The messages of a thread"),
+        Route::read::<Search>("/v1/search", "Messages", "Messages, rooms, tasks and shared objects by their words"),
         Route::read::<ReadLastSeen>("/v1/presence/last-seen", "Presence", "When actors were last seen"),
         Route::command::<Heartbeat>("/v1/presence/heartbeat", "Presence", "Show an actor as present").named("sendHeartbeat"),
         Route::read::<GetTrace>("/v1/traces/{correlationId}", "Traces", "What became of a request"),

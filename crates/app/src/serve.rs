@@ -10,7 +10,7 @@ use agentcafe_domain::kernel::{Clock, IdSource};
 use agentcafe_engine::clock::{RandomIds, SystemClock};
 use agentcafe_engine::metrics::Metrics;
 use agentcafe_engine::redis::Redis;
-use agentcafe_engine::{Engine, clock_anchor, sweeps, unread};
+use agentcafe_engine::{Engine, clock_anchor, indexer, sweeps, unread};
 use agentcafe_http::{Admission, HttpMetrics};
 use agentcafe_redis::RedisConnection;
 use agentcafe_service::AuthMode;
@@ -88,6 +88,7 @@ async fn serve(config: ServeConfig, options: ServeOptions) -> anyhow::Result<()>
         tokio::spawn(webhook::run(Arc::clone(&engine), sender, config.webhook_max_concurrency)),
         tokio::spawn(unread::run(Arc::clone(&engine))),
         tokio::spawn(clock_anchor::run(Arc::clone(&engine))),
+        tokio::spawn(indexer::run(Arc::clone(&engine))),
     ];
     if let Some(redis) = &engine.redis {
         tokio::spawn(Arc::clone(&redis.connection).maintain(engine.stopping.clone()));

@@ -19,6 +19,7 @@ pub mod projection;
 pub mod reactions;
 pub mod record_kinds;
 pub mod rooms;
+pub mod search;
 pub mod snapshots;
 pub mod tables;
 pub mod tasks;

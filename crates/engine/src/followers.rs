@@ -95,9 +95,33 @@ impl Progress {
             }
         };
         let cursor = saved.lanes.values().fold(saved.cursor, |least, cursor| least.min(*cursor));
-        let status = FollowerStatus { cursor, working_since: None, last_error: None, has_ended: false };
-        engine.followers.0.lock().insert(name, status);
+        progress.start_at(cursor);
         Ok((progress, saved))
+    }
+
+    /// The handle of a follower that keeps its cursor elsewhere. If it is dropped before `ending` is cancelled, it counts as
+    /// failed.
+    pub fn without_cursor(engine: &Arc<Engine>, name: &'static str, ending: &CancellationToken) -> Self {
+        let progress = Self { engine: Arc::clone(engine), name, ending: ending.clone() };
+        progress.start_at(Sequence::START);
+        progress
+    }
+
+    fn start_at(&self, cursor: Sequence) {
+        let status = FollowerStatus { cursor, working_since: None, last_error: None, has_ended: false };
+        self.engine.followers.0.lock().insert(self.name, status);
+    }
+
+    /// Records that the follower continues from this cursor, which may be further back.
+    pub fn continue_at(&self, cursor: Sequence) {
+        let has_caught_up = cursor >= self.engine.store.recent_events().head();
+        self.engine.followers.set(self.name, |status| {
+            status.cursor = cursor;
+            if has_caught_up {
+                status.working_since = None;
+                status.last_error = None;
+            }
+        });
     }
 
     /// Records that the follower works on the next events.

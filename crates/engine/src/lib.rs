@@ -6,6 +6,7 @@ pub mod engine;
 pub mod execute;
 pub mod external_calls;
 pub mod followers;
+pub mod indexer;
 pub mod lease;
 pub mod metrics;
 pub mod redis;

@@ -9,6 +9,7 @@ use agentcafe_domain::kernel::{
 };
 use agentcafe_domain::keys::Principal;
 use agentcafe_domain::rooms::{Room, RoomType};
+use agentcafe_domain::search::IndexEntry;
 use agentcafe_domain::tables::access::{self, AccessRequirement};
 use agentcafe_domain::tables::plan::Feature;
 use agentcafe_domain::tables::{PrivateTableRules, TableSession};
@@ -37,7 +38,7 @@ macro_rules! of_room {
         })+
     };
 }
-of_room!(InboxItem, UnreadCount, Task, Delivery, DlqEntry);
+of_room!(InboxItem, UnreadCount, Task, Delivery, DlqEntry, IndexEntry);
 
 /// Reads the actor on whose behalf a read is made.
 pub(crate) fn viewer(parameters: &Fields) -> Result<Option<ActorId>, DomainError> {
@@ -155,6 +156,20 @@ impl Service {
         }
         entries.retain(|entry| readable.get(&room_of(entry)).copied().unwrap_or(false));
         Ok(())
+    }
+
+    /// Removes the entries of a list that are about rooms which the caller's key does not reach, or the viewer may not read.
+    pub(crate) async fn retain_visible<T: OfRoom>(
+        &self,
+        entries: &mut Vec<T>,
+        principal: &Principal,
+        viewer: Option<&ActorId>,
+    ) -> Result<(), OperationError> {
+        entries.retain(|entry| {
+            let (tenant, room) = entry.room();
+            principal.reaches(tenant, Some(room))
+        });
+        self.retain_readable(entries, viewer).await
     }
 
     /// Checks a read. The inner result is the refusal; the outer error means that the store cannot be read.

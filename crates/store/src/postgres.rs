@@ -15,6 +15,7 @@ mod pipeline;
 pub(crate) mod reader;
 mod records;
 mod schema;
+pub(crate) mod search_index;
 mod snapshot;
 mod storage;
 mod tls;

@@ -6,6 +6,7 @@ use agentcafe_domain::kernel::{
     ActorId, CorrelationId, Key, MAX_STEPS, Owner, RecordQuery, RoomId, Sequence, Status, Step, StepCode,
     StoredRecord, Table, TenantId, Timestamp, Trace,
 };
+use agentcafe_domain::search::query::WordQuery;
 use agentcafe_eventlog::LoggedEvent;
 use serde_json::json;
 use uuid::Uuid;
@@ -21,6 +22,8 @@ const MAX_ATTEMPTS: i64 = 40;
 pub(crate) trait ReadConnection {
     /// What the attempts of the correlation id `$1` are selected from.
     const TRACES: &'static str;
+    /// Selects the documents `d` of the index with the words `$1` and before the sequence `$2`, newest first, at most `$3`.
+    const DOCUMENTS_WITH_WORDS: &'static str;
 
     /// Passes the rows that a statement returns to `take`, until it breaks.
     async fn read<E: From<StorageError>>(
@@ -52,6 +55,9 @@ pub(crate) trait ReadConnection {
 
     /// A query as a statement.
     fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q>;
+
+    /// A query for words, as the database reads it.
+    fn word_query(query: &WordQuery) -> String;
 
     /// Spares rows of a page of events that are not read, behind the one with which it exceeds `max_bytes`.
     fn limit_bytes(_page: &mut String, _parameters: &mut Vec<Parameter<'_>>, _order: &str, _max_bytes: i64) {}

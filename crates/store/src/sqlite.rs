@@ -14,5 +14,6 @@ pub(crate) mod open;
 mod open_files;
 pub(crate) mod reader;
 mod records;
+pub(crate) mod search_index;
 mod storage;
 mod traces;

@@ -12,6 +12,7 @@ use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
+use crate::search_index::SearchIndex;
 use crate::steady_clock::SteadyClock;
 use crate::storage_error::StorageError;
 use crate::table_changes::TableVersions;
@@ -128,6 +129,7 @@ pub(crate) struct View<R> {
     pub(crate) clock: Arc<SteadyClock>,
     /// The id of the log. It changes only while no process has the store open.
     pub(crate) log_id: String,
+    pub(crate) index: SearchIndex,
 }
 
 /// A connection that one thread uses alone, and waits for.

@@ -31,6 +31,7 @@ use crate::postgres::reader::{AdvisoryLock, PostgresReader};
 use crate::reads::{
     BeforeNewest, EventsAt, ReadRequest, RecordsWithKeys, SelectedRecords, SequenceOf, TraceOf,
 };
+use crate::search_index::SearchIndex;
 use crate::shared_rate_windows::SharedRateWindows;
 use crate::sqlite;
 use crate::sqlite::reader::SqliteReader;
@@ -357,6 +358,18 @@ impl Store {
         }
     }
 
+    /// The same, whose messages have their bodies: only as many as a page with bodies holds, at least one.
+    pub async fn events_with_bodies_at(
+        &self,
+        sequences: Vec<Sequence>,
+        max_bytes: usize,
+    ) -> Result<Vec<LoggedEvent>, ReadError> {
+        let events = self.events_at(sequences, max_bytes).await?;
+        let mut page = EventPage { events, ..EventPage::empty(Sequence::START) };
+        page.add_bodies(self).await?;
+        Ok(page.events)
+    }
+
     /// The record with this key.
     pub async fn get<R: Record>(&self, key: Key) -> Result<Option<R>, ReadError> {
         let found = self.get_all(vec![key]).await?;
@@ -381,6 +394,22 @@ impl Store {
         let (stored, has_more) = self.view.reader.read(request).await?;
         let records = stored.iter().map(parse).collect::<Result<_, _>>()?;
         Ok(RecordPage { records, has_more })
+    }
+
+    /// The index of messages and words.
+    pub(crate) fn index(&self) -> &SearchIndex {
+        &self.view.index
+    }
+
+    /// Answers a request from the index; none if it is not open yet.
+    pub(crate) async fn read_index<R: ReadRequest>(
+        &self,
+        request: R,
+    ) -> Result<Option<R::Answer>, ReadError> {
+        match &self.view.index {
+            SearchIndex::Sqlite(index) => index.read(request).await,
+            SearchIndex::Postgres(_) => self.view.reader.read(request).await.map(Some),
+        }
     }
 
     /// What became of the requests with this correlation id; of one tenant and of one owner if given.
@@ -445,6 +474,6 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
         .spawn(move || runtime.block_on(write()))
         .map_err(OpenError::Writer)?;
     let ended = |_| OpenError::Writer(std::io::Error::other("it ended with a panic"));
-    let View { reader, recent_events, clock, log_id } = opened.recv().map_err(ended)??;
-    Ok((View { reader: readers(reader), recent_events, clock, log_id }, writer))
+    let View { reader, recent_events, clock, log_id, index } = opened.recv().map_err(ended)??;
+    Ok((View { reader: readers(reader), recent_events, clock, log_id, index }, writer))
 }

@@ -1,6 +1,8 @@
 //! Reads all of a store, and finds what is damaged: rows that cannot be read, that contradict their own content, or that are
 //! missing in the log.
 
+use std::path::Path;
+
 use agentcafe_domain::kernel::{Cell, Sequence, StoredEvent};
 use agentcafe_domain::record_kinds::{self, RecordKind};
 use bytes::Bytes;
@@ -20,18 +22,37 @@ use crate::store::StoreLocation;
 ///
 /// # Errors
 /// There is no store, or it cannot be read to the end.
-pub fn verify(location: &StoreLocation, damaged: impl FnMut(String)) -> Result<Totals, ExportError> {
+pub fn verify(location: &StoreLocation, mut damaged: impl FnMut(String)) -> Result<Totals, ExportError> {
     let missing = || ExportError::Missing(location.clone());
     match location {
         StoreLocation::Directory(directory) => {
             let snapshot = sqlite::open::snapshot(directory)?.ok_or_else(missing)?;
-            let mut verification = Verification { snapshot, damaged };
+            let mut verification = Verification { snapshot, damaged: &mut damaged };
             verification.structure()?;
-            verification.content()
+            let totals = verification.content()?;
+            verify_index(directory, damaged)?;
+            Ok(totals)
         }
         StoreLocation::Postgres(options) => {
             let snapshot = BlockingPostgres::snapshot(options)?.ok_or_else(missing)?;
             Verification { snapshot, damaged }.content()
+        }
+    }
+}
+
+/// Checks the pages and indexes of the index of messages and words.
+fn verify_index(directory: &Path, mut damaged: impl FnMut(String)) -> Result<(), ExportError> {
+    let mut damaged = |why: String| {
+        damaged(format!(
+            "the index of messages and words, which is built anew if its files are deleted: {why}"
+        ))
+    };
+    match sqlite::search_index::snapshot(directory) {
+        Ok(Some(snapshot)) => Verification { snapshot, damaged }.structure(),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            damaged(error.to_string());
+            Ok(())
         }
     }
 }

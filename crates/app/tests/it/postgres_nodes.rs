@@ -116,7 +116,7 @@ async fn node_that_stops_hands_its_leases_over() {
             .map(|line| line.rsplit_once("lease=\"").expect("a name").1.trim_end_matches('"').to_owned());
         held.collect()
     };
-    let all = BTreeSet::from(["reactions", "sweeps", "webhooks"].map(str::to_owned));
+    let all = BTreeSet::from(["reactions", "search_index", "sweeps", "webhooks"].map(str::to_owned));
     let timeout = Duration::from_secs(60);
     eventually("the first has all leases", timeout, async || (held(here.log()) == all).then_some(())).await;
     assert_eq!(held(there.log()), BTreeSet::new());

@@ -19,7 +19,7 @@ async fn launch_with_table(features: &[&'static str], open_for_ms: i64) -> (Temp
 }
 
 /// Reads of the private table.
-const TABLE_READS: [&str; 17] = [
+const TABLE_READS: [&str; 18] = [
     "/v1/events?roomId=den",
     "/v1/timeline?roomId=den",
     "/v1/mentions?roomId=den",
@@ -32,6 +32,7 @@ const TABLE_READS: [&str; 17] = [
     "/v1/collaboration/score?roomId=den",
     "/v1/snapshots/room?roomId=den",
     "/v1/tasks?roomId=den",
+    "/v1/search?q=tea&roomId=den",
     "/v1/objects?roomId=den",
     "/v1/rooms/context/pin?roomId=den",
     "/v1/rooms/context/history?roomId=den",
@@ -83,6 +84,8 @@ async fn read_gate_admits_members_only_to_records_by_id() {
     let client = server.client();
     let task = act(&client, "Nova", "/v1/tasks", json!({"title": "Sweep"})).await.data()["task"].clone();
     let object = act(&client, "Nova", "/v1/objects", json!({"content": "x"})).await.data()["object"].clone();
+    let said = act(&client, "Nova", "/v1/commands/say", json!({"text": "hi", "messageId": "m1"})).await;
+    assert_eq!(said.status, 202, "{}", said.text);
     let sessions = async |viewer: &str| {
         client.get(&format!("/v1/table-sessions?roomId=den{viewer}")).await.data().clone()
     };
@@ -93,6 +96,7 @@ async fn read_gate_admits_members_only_to_records_by_id() {
         format!("/v1/tasks/{}/handoffs", text(&task["taskId"])),
         format!("/v1/objects/{}", text(&object["objectId"])),
         format!("/v1/table-sessions/{}", text(&session["sessionId"])),
+        "/v1/messages/m1".to_owned(),
     ];
     for thing in things {
         for viewer in ["Nova", "Kai"] {

@@ -34,6 +34,9 @@ async fn store_files_are_readable_by_their_owner_only() {
     assert_eq!(said.status, 202);
     let private = [
         (".", 0o700),
+        ("agentcafe-search.db", 0o600),
+        ("agentcafe-search.db-shm", 0o600),
+        ("agentcafe-search.db-wal", 0o600),
         ("agentcafe.db", 0o600),
         ("agentcafe.db-shm", 0o600),
         ("agentcafe.db-wal", 0o600),

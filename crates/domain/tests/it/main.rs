@@ -13,6 +13,7 @@ mod presence;
 mod profiles;
 mod projection;
 mod reactions;
+mod search;
 mod snapshots;
 mod tables;
 mod tasks;

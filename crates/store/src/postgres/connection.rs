@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use agentcafe_domain::kernel::{Cell, Key, RecordQuery, Sequence, StoredRecord, Table, Timestamp};
+use agentcafe_domain::search::query::WordQuery;
 use agentcafe_eventlog::LoggedEvent;
 use bytes::{BufMut, BytesMut};
 use deadpool_postgres::{Object, Pool, PoolError};
@@ -16,7 +17,7 @@ use tokio_postgres::{Error, Statement};
 
 use super::connect::TIMEOUT;
 use super::schema::Schema;
-use super::{events, records};
+use super::{events, records, search_index};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
 use crate::sql::Select;
@@ -182,6 +183,7 @@ impl Row for tokio_postgres::Row {
 
 impl ReadConnection for Connection {
     const TRACES: &'static str = "traces";
+    const DOCUMENTS_WITH_WORDS: &'static str = search_index::DOCUMENTS_WITH_WORDS;
 
     async fn read<E: From<StorageError>>(
         &self,
@@ -227,6 +229,10 @@ impl ReadConnection for Connection {
 
     fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q> {
         records::select(&self.schema, query)
+    }
+
+    fn word_query(query: &WordQuery) -> String {
+        search_index::word_query(query)
     }
 
     /// The sums run over the chosen rows in order. The second row is sent even if the first is too large already: it shows that

@@ -7,7 +7,7 @@ use crate::actor_names::{self, ActorNames};
 use crate::migrations::{MayChange, Migrated, Migration, checksum, missing};
 use crate::storage_error::with_causes;
 
-const MIGRATIONS: [Migration; 11] = [
+const MIGRATIONS: [Migration; 12] = [
     ("0001_initial", include_str!("migrations/0001_initial.sql")),
     ("0002_api_keys", include_str!("migrations/0002_api_keys.sql")),
     ("0003_log_identity", include_str!("migrations/0003_log_identity.sql")),
@@ -19,6 +19,7 @@ const MIGRATIONS: [Migration; 11] = [
     ("0009_reaction_progress", include_str!("migrations/0009_reaction_progress.sql")),
     ("0010_key_expiry", include_str!("migrations/0010_key_expiry.sql")),
     ("0011_message_bodies", include_str!("migrations/0011_message_bodies.sql")),
+    ("0012_search_index", include_str!("migrations/0012_search_index.sql")),
 ];
 
 /// The table of the migrations that were applied.

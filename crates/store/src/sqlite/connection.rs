@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 
 use agentcafe_domain::kernel::{Cell, Key, RecordQuery, Sequence, StoredRecord, Table, Timestamp};
+use agentcafe_domain::search::query::WordQuery;
 use agentcafe_eventlog::LoggedEvent;
 use futures_util::FutureExt;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::{events, records};
+use super::{events, records, search_index};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
 use crate::sql::Select;
@@ -80,6 +81,7 @@ pub(super) fn execute<'p>(
 impl ReadConnection for Connection {
     const TRACES: &'static str = "(SELECT * FROM traces_even WHERE correlation_id = $1
                                      UNION ALL SELECT * FROM traces_odd WHERE correlation_id = $1)";
+    const DOCUMENTS_WITH_WORDS: &'static str = search_index::DOCUMENTS_WITH_WORDS;
 
     async fn read<E: From<StorageError>>(
         &self,
@@ -127,6 +129,10 @@ impl ReadConnection for Connection {
 
     fn select<'q>(&self, query: &'q RecordQuery) -> Select<'q> {
         Select::new(query, false)
+    }
+
+    fn word_query(query: &WordQuery) -> String {
+        search_index::word_query(query)
     }
 }
 

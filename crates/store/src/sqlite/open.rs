@@ -11,9 +11,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::reader::SqliteReader;
+use super::search_index::{self, SqliteIndex};
 use super::storage::{SqliteStorage, log_head};
 use super::{file_check, file_modes, log_identity, migrations};
 use crate::open_error::OpenError;
+use crate::search_index::SearchIndex;
 use crate::storage::{Opened, Snapshot, View};
 use crate::storage_error::StorageError;
 
@@ -44,7 +46,8 @@ impl DataDirectory {
             Ok(()) => {
                 let others =
                     ["db-wal", "db-shm", "mark", "key"].map(|extension| database.with_extension(extension));
-                let files = [&lock_path, &database].into_iter().chain(&others);
+                let index = search_index::files(&database);
+                let files = [&lock_path, &database].into_iter().chain(&others).chain(&index);
                 file_modes::tighten(path, files.map(PathBuf::as_path));
                 Ok(Self { database, _lock: lock })
             }
@@ -77,8 +80,8 @@ pub(crate) async fn open(
     storage
         .keep_mark(LogPosition { head, log_id: log_id.clone() }, &recent_events)
         .map_err(OpenError::Writer)?;
-    let clock = storage.clock();
-    Ok(Opened { storage, view: View { reader, recent_events, clock, log_id } })
+    let (clock, index) = (storage.clock(), SearchIndex::Sqlite(SqliteIndex::new(&database, &log_id)));
+    Ok(Opened { storage, view: View { reader, recent_events, clock, log_id, index } })
 }
 
 /// Opens the connection that writes; creates or migrates the schema.

@@ -34,6 +34,8 @@ mod records_model;
 mod reopen;
 mod round_trips;
 mod schema;
+#[path = "../suite/search_index.rs"]
+mod search_index;
 #[path = "../suite/snapshots.rs"]
 mod snapshots;
 #[path = "../suite/table_changes.rs"]

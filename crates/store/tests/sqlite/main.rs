@@ -38,6 +38,8 @@ mod records_model;
 #[path = "../suite/reopen.rs"]
 mod reopen;
 mod schema;
+#[path = "../suite/search_index.rs"]
+mod search_index;
 #[path = "../suite/snapshots.rs"]
 mod snapshots;
 #[path = "../suite/table_changes.rs"]

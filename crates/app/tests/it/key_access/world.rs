@@ -76,9 +76,11 @@ const DLQ: &str = "/v1/subscriptions/dlq/";
 const WEBHOOKS: &str = "/v1/subscriptions/";
 const TRACES: &str = "/v1/traces/";
 const KEYS: &str = "/v1/keys/";
+const MESSAGES: &str = "/v1/messages/";
+const THREADS: &str = "/v1/threads/";
 /// The longer before the shorter.
-const NAMED: [&str; 11] =
-    [INBOX, TASKS, OBJECTS, ROOMS, SESSIONS, PROFILES, RULES, DLQ, WEBHOOKS, TRACES, KEYS];
+const NAMED: [&str; 13] =
+    [INBOX, TASKS, OBJECTS, ROOMS, SESSIONS, PROFILES, RULES, DLQ, WEBHOOKS, TRACES, KEYS, MESSAGES, THREADS];
 
 /// The kind of record that a path names.
 fn kind_of(row: &Row) -> Option<&'static str> {
@@ -132,10 +134,17 @@ impl World {
             .data();
         let said = merged(
             there.clone(),
-            &json!({"text": place.text(), "mentions": [if actor == "Nova" { "Kai" } else { "Nova" }]}),
+            &json!({
+                "text": place.text(),
+                "mentions": [if actor == "Nova" { "Kai" } else { "Nova" }],
+                "messageId": format!("message-of-{place:?}"),
+            }),
         );
         let said = client.act("/v1/commands/say", said).await;
         self.ids.insert((place, TRACES), text(&said.data()["correlationId"]));
+        for kind in [MESSAGES, THREADS] {
+            self.ids.insert((place, kind), format!("message-of-{place:?}"));
+        }
         self.ids.insert((place, ROOMS), room.to_owned());
         self.ids.insert((place, PROFILES), actor.to_owned());
         for kind in [TASKS, OBJECTS, SESSIONS, RULES, WEBHOOKS] {
