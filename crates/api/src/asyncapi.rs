@@ -60,7 +60,8 @@ pub(crate) fn document(rules: &Rules, stream: &Route) -> Bytes {
 }
 
 fn server(host: &str, protocol: &str) -> Value {
-    let security = ["apiKey", "bearer", "ticket"].map(|name| reference(&["components", "securitySchemes", name]));
+    let security =
+        ["apiKey", "bearer", "ticket"].map(|name| reference(&["components", "securitySchemes", name]));
     json!({ "host": host, "protocol": protocol, "security": security,
             "description": "With the default settings." })
 }

@@ -70,7 +70,8 @@ pub(crate) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value
 
 /// The name of an operation without another: that of its type, in camel case.
 fn name_of<O>() -> String {
-    let name = type_name::<O>().split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
+    let name =
+        type_name::<O>().split('<').next().and_then(|path| path.rsplit("::").next()).unwrap_or_default();
     name[..1].to_ascii_lowercase() + &name[1..]
 }
 

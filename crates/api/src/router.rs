@@ -63,7 +63,8 @@ const STREAM_ALIAS: &str = "/v1/events/stream";
 const SOCKET: &str = "/v1/ws";
 const POLL: &str = "/v1/events/poll";
 /// Not counted against the rate limit. Only the metrics need a token.
-const OPERATIONS: [&str; 6] = ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"];
+const OPERATIONS: [&str; 6] =
+    ["/healthz", "/livez", "/readyz", "/metrics", "/openapi.json", "/asyncapi.json"];
 
 /// Every route.
 #[rustfmt::skip]
@@ -133,13 +134,13 @@ pub(crate) fn table() -> Vec<Route> {
 
         Route::read::<ListTasks>("/v1/tasks", "Tasks", "Tasks"),
         Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),
-        Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task"),
+        Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task").named("getTask"),
         Route::patch::<UpdateTask>("/v1/tasks/{taskId}", "Tasks", "Change a task"),
         Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task").named("listTaskHandoffs"),
         Route::post::<HandOffTask>(&[200], "/v1/tasks/{taskId}/handoffs", "Tasks", "Hand a task over"),
         Route::read::<ListObjects>("/v1/objects", "Objects", "Shared objects"),
         Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object").named("createObject"),
-        Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
+        Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object").named("getObject"),
         Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
 
         Route::pages::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),

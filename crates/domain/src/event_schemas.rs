@@ -18,9 +18,7 @@ use crate::reactions::{ANNOTATION, ReactionRef};
 use crate::rooms::{RoomContextPinned, RoomCreated, RoomUpdated};
 use crate::snapshots::SnapshotCreated;
 use crate::tables::{TableSessionCreated, TableSessionEnded, TableSessionUpdated};
-use crate::tasks::{
-    TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated,
-};
+use crate::tasks::{TaskAssigned, TaskCompleted, TaskCreated, TaskHandoff, TaskProgressUpdated, TaskUpdated};
 
 /// The schema `Event`: an event of any type, which its `type` tells.
 pub enum AnyEvent {}

@@ -123,7 +123,8 @@ fn check_frame(messages: &HashMap<String, (Value, Validator)>, frame: Frame) -> 
 async fn check_channels(server: &Server, client: &Client, [stream, socket]: [(&str, &str); 2]) {
     for (channel, path) in [stream, socket] {
         let messages = messages(channel);
-        let mut missing: BTreeSet<String> = messages.keys().filter(|name| *name != "error").cloned().collect();
+        let mut missing: BTreeSet<String> =
+            messages.keys().filter(|name| *name != "error").cloned().collect();
         for (query, last) in [("cursor=999", "reset"), ("limit=1&types=order_changed", "heartbeat")] {
             let path = format!("{path}?roomId=main&{query}");
             let mut name = String::new();
@@ -155,7 +156,8 @@ async fn asyncapi_messages_describe_the_frames_of_streams_and_sockets() {
     order(&client, "Kai", "main").await;
     let api = [("events", "/v1/streams/market-events"), ("eventSocket", "/v1/ws")];
     check_channels(&server, &client, api).await;
-    let realtime = launch_realtime(&server).with_shared_token().env("REALTIME_HEARTBEAT_MS", 40).start().await;
+    let realtime =
+        launch_realtime(&server).with_shared_token().env("REALTIME_HEARTBEAT_MS", 40).start().await;
     wait_until_caught_up(&realtime, &client).await;
     let of_realtime = realtime.client().with_token(SHARED_TOKEN);
     check_channels(&realtime, &of_realtime, [("room", "/v1/stream"), ("roomSocket", "/v1/ws")]).await;
