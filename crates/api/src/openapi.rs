@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::route::{ResponseKind, Route, schema_of};
 
-mod errors;
+pub(crate) mod errors;
 mod examples;
 mod parameters;
 pub(crate) mod schemas;

@@ -1,5 +1,7 @@
 //! The answers to requests that failed: which of them a route may give, and what they look like.
 
+use std::collections::BTreeSet;
+
 use agentcafe_domain::kernel::Code;
 use agentcafe_http::error::status_of;
 use serde_json::{Map, Value, json};
@@ -63,12 +65,14 @@ fn by_status(route: &Route) -> Vec<(u16, Vec<Code>)> {
     statuses
 }
 
+/// The name of each code: two statuses share one.
+pub(crate) fn names() -> BTreeSet<&'static str> {
+    Code::ALL.iter().map(|code| code.as_str()).collect()
+}
+
 /// The schemas of the answer to a request that failed. No schema has the name of one of its own members: generated Python would have
 /// two variables of one name.
 pub(super) fn schemas() -> [(String, Value); 2] {
-    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    codes.sort_unstable();
-    codes.dedup();
     let response = json!({
         "type": "object",
         "description": "The answer to a request that failed.",
@@ -83,7 +87,7 @@ pub(super) fn schemas() -> [(String, Value); 2] {
         "description": "What went wrong.",
         "required": ["code", "message", "details", "requestId"],
         "properties": {
-            "code": { "type": "string", "enum": codes, "description": "What went wrong, for programs." },
+            "code": { "type": "string", "enum": names(), "description": "What went wrong, for programs." },
             "message": { "type": "string", "description": "What went wrong, for people." },
             "details": { "type": "object", "additionalProperties": true,
                          "description": "More about it, for programs. Its members depend on the code." },

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use agentcafe_testkit::SHARED_TOKEN;
+use agentcafe_testkit::{SHARED_TOKEN, Value};
 use tempfile::TempDir;
 
 use crate::launch;
@@ -70,6 +70,17 @@ async fn openapi_document_is_valid_and_follows_the_rules_of_a_linter() {
     assert!(said.contains("OK"), "{said}");
     let said = run(&directory, node_tool("redocly"), &["lint", "--extends=recommended", DOCUMENT]).await;
     assert!(said.contains("valid") && !said.contains("warning"), "{said}");
+}
+
+/// By the schema that the authors of AsyncAPI have for such documents.
+#[test]
+fn asyncapi_document_is_valid() {
+    let schema = tools("node-tools/node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json");
+    let [schema, document] = [schema, PathBuf::from(DOCUMENT.replace("openapi", "asyncapi"))]
+        .map(|file| serde_json::from_slice::<Value>(&std::fs::read(file).unwrap()).unwrap());
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let faults: Vec<String> = validator.iter_errors(&document).map(|error| error.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 /// Checks the types of a program, and runs it.
