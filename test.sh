@@ -40,11 +40,11 @@ if ! command -v chromium > /dev/null; then
     $(as_root) apt-get install --yes --no-install-recommends chromium
 fi
 
-# Schemathesis, in its own virtual environment: it tests the server against the OpenAPI document.
-schemathesis_version=4.32.5
-target=${CARGO_TARGET_DIR:-target}
-tools=$target/schemathesis
-if [ "$("$tools/bin/python" -m pip show schemathesis 2> /dev/null | sed -n 's/^Version: //p')" != "$schemathesis_version" ]; then
+# The tools for the OpenAPI document, in a virtual environment of their own: validators, generators of clients, and Node.js.
+target=$(realpath --canonicalize-missing "${CARGO_TARGET_DIR:-target}")
+clients=crates/app/tests/clients
+tools=$target/python-tools
+if ! cmp --silent "$clients/requirements.txt" "$tools/requirements.txt"; then
     rm -rf "$tools"
     mkdir -p "$target"
     if ! python3 -m venv "$tools"; then
@@ -54,7 +54,17 @@ if [ "$("$tools/bin/python" -m pip show schemathesis 2> /dev/null | sed -n 's/^V
         $(as_root) apt-get install --yes --no-install-recommends python3-venv
         python3 -m venv "$tools"
     fi
-    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check "schemathesis==$schemathesis_version"
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$clients/requirements.txt"
+    cp "$clients/requirements.txt" "$tools"
+fi
+# Those that are written in JavaScript.
+modules=$target/node-tools/node_modules
+if ! cmp --silent "$clients/package-lock.json" "$modules/package-lock.json"; then
+    rm -rf "$target/node-tools"
+    mkdir -p "$target/node-tools"
+    cp "$clients/package.json" "$clients/package-lock.json" "$target/node-tools"
+    (cd "$target/node-tools" && PATH=$tools/bin:$PATH npm ci --silent --no-audit --no-fund --ignore-scripts)
+    cp "$clients/package-lock.json" "$modules"
 fi
 
 # The tests mostly wait for servers, so more of them run at the same time than there are cores.

@@ -1,13 +1,13 @@
 //! The AsyncAPI document: the event streams of the API and of realtime, and the frames that they send.
 
 use agentcafe_domain::event_schemas::AnyEvent;
-use agentcafe_domain::kernel::{Code, DescribedField, EventType, Rules};
+use agentcafe_domain::kernel::{DescribedField, EventType, Rules};
 use agentcafe_domain::projection::RoomSnapshot;
 use bytes::Bytes;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use crate::openapi::schemas;
+use crate::openapi::{errors, schemas};
 use crate::route::{Route, schema_of};
 
 /// The frames of the API, in the order in which a stream may send them.
@@ -19,7 +19,11 @@ const REALTIME_FRAMES: &[&str] = &["reset", "snapshot", "gap", "event", "roomRea
 pub(crate) fn document(rules: &Rules, stream: &Route) -> Bytes {
     let mut generator = schemas::generator();
     let messages = messages(&mut generator);
-    let schemas = generator.take_definitions(true);
+    let mut schemas = generator.take_definitions(true);
+    // Other than in OpenAPI, it is a name.
+    if let Some(Value::Object(event)) = schemas.get_mut("Event") {
+        event.insert("discriminator".to_owned(), "type".into());
+    }
     let query = query_schema(&stream.fields(rules).0);
     let document = json!({
         "asyncapi": "3.0.0",
@@ -124,7 +128,6 @@ fn control_data(generator: &mut SchemaGenerator) -> [(&'static str, &'static str
     let filter = json!({ "type": ["string", "null"] });
     let flag = json!({ "type": "boolean" });
     let types = json!({ "type": "array", "items": text });
-    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     let state = schema_of::<RoomSnapshot>(generator);
     [
         (
@@ -177,7 +180,7 @@ fn control_data(generator: &mut SchemaGenerator) -> [(&'static str, &'static str
             "error",
             "The stream ends; reconnect with the cursor. If it did not begin, the data is the error of a failed request.",
             object(
-                json!({ "code": { "enum": codes }, "cursor": sequence, "message": text,
+                json!({ "code": { "enum": errors::names() }, "cursor": sequence, "message": text,
                         "details": { "type": "object" }, "requestId": text }),
                 &["cursor", "message", "details", "requestId"],
             ),

@@ -1,9 +1,8 @@
 //! The OpenAPI document, made from the code: operations declare the fields that they read, and types those of responses.
 
 use agentcafe_domain::event_schemas::AnyEvent;
-use agentcafe_domain::kernel::{Code, DescribedField, Rules, object_schema};
+use agentcafe_domain::kernel::{DescribedField, Rules, object_schema};
 use agentcafe_http::RouteAccess;
-use agentcafe_http::error::status_of;
 use axum::http::Method;
 use bytes::Bytes;
 use schemars::SchemaGenerator;
@@ -11,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::route::{ResponseKind, Route, schema_of};
 
+pub(crate) mod errors;
 mod examples;
 mod parameters;
 pub(crate) mod schemas;
@@ -18,16 +18,16 @@ pub(crate) mod schemas;
 /// Renders the document of these routes; `access` says who may call the route with a path.
 pub(crate) fn document(rules: &Rules, routes: &[Route], access: fn(&str) -> RouteAccess) -> Bytes {
     let mut generator = schemas::generator();
-    let mut paths = Map::new();
+    let (mut paths, mut failures) = (Map::new(), Map::new());
     for route in routes.iter().filter(|route| !route.is_hidden) {
-        let mut described = operation(&mut generator, route, rules);
+        let mut described = operation(&mut generator, &mut failures, route, rules);
         if let Some(security) = security(access(route.path)) {
             described["security"] = security;
         }
         paths.entry(route.path).or_insert_with(|| json!({}))[route.method_key()] = described;
     }
     let mut schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
-    schemas.insert("Error".to_owned(), schemas::error());
+    schemas.extend(errors::schemas());
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -39,7 +39,7 @@ pub(crate) fn document(rules: &Rules, routes: &[Route], access: fn(&str) -> Rout
         "servers": [{ "url": "/", "description": "The server that this document is from." }],
         "security": [{ "apiKey": [] }, { "bearer": [] }],
         "paths": paths,
-        "components": { "schemas": schemas, "examples": examples::errors(),
+        "components": { "schemas": schemas, "responses": failures, "examples": examples::errors(),
             "parameters": { "Prefer": parameters::prefer() }, "headers": { "Warnings": parameters::warnings() },
             "securitySchemes": {
             "apiKey": { "type": "apiKey", "in": "header", "name": "x-api-key",
@@ -62,7 +62,12 @@ fn security(access: RouteAccess) -> Option<Value> {
     }
 }
 
-fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> Value {
+fn operation(
+    generator: &mut SchemaGenerator,
+    failures: &mut Map<String, Value>,
+    route: &Route,
+    rules: &Rules,
+) -> Value {
     let Route { tag, summary, .. } = route;
     let (query, body) = route.fields(rules);
     let mut described = json!({
@@ -70,7 +75,7 @@ fn operation(generator: &mut SchemaGenerator, route: &Route, rules: &Rules) -> V
         "summary": summary,
         "operationId": route.operation_id,
         "parameters": parameters::of(route, &query),
-        "responses": responses(generator, route),
+        "responses": responses(generator, failures, route),
     });
     if [Method::POST, Method::PATCH].contains(&route.method) {
         let example = json!({ "summary": summary, "value": body_example(&body) });
@@ -87,7 +92,7 @@ fn body_example(fields: &[DescribedField]) -> Value {
     Value::Object(members.collect())
 }
 
-fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
+fn responses(generator: &mut SchemaGenerator, failures: &mut Map<String, Value>, route: &Route) -> Value {
     let enveloped = |mut data: Value| {
         data["description"] = "The result of the request.".into();
         let ok = json!({ "type": "boolean", "const": true, "description": "Whether the request succeeded." });
@@ -110,12 +115,14 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
             (vec![200], as_json(enveloped(data)))
         }
         ResponseKind::Stream => {
-            (vec![200], json!({ "text/event-stream": { "schema": { "type": "string" } } }))
+            let frames = "Server-sent events without end: the frames that GET /asyncapi.json describes.";
+            let schema = json!({ "type": "string", "description": frames });
+            (vec![200], json!({ "text/event-stream": { "schema": schema } }))
         }
         ResponseKind::Text => {
             (vec![200], json!({ "application/openmetrics-text": { "schema": { "type": "string" } } }))
         }
-        ResponseKind::Any => (vec![200], as_json(json!({ "type": "object" }))),
+        ResponseKind::Any => (vec![200], as_json(json!({ "type": "object", "additionalProperties": true }))),
     };
     let mut responses = json!({});
     for status in statuses {
@@ -126,47 +133,8 @@ fn responses(generator: &mut SchemaGenerator, route: &Route) -> Value {
         }
         responses[status.to_string()] = response;
     }
-    for (status, codes) in errors_of(route) {
-        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-        let example = |code: &Code| {
-            let name = examples::name_of(*code);
-            let reference = json!({ "$ref": format!("#/components/examples/{name}") });
-            (name, reference)
-        };
-        let examples: Map<String, Value> = codes.iter().map(example).collect();
-        responses[status.to_string()] = json!({
-            "description": names.join(", "),
-            "content": { "application/json": {
-                "schema": { "$ref": "#/components/schemas/Error" }, "examples": examples } },
-        });
+    for (status, failure) in errors::of(route, failures) {
+        responses[status] = failure;
     }
     responses
-}
-
-/// The error codes that a route may respond with, by status.
-fn errors_of(route: &Route) -> Vec<(u16, Vec<Code>)> {
-    let reads = [
-        Code::Validation,
-        Code::MissingField,
-        Code::Unauthorized,
-        Code::PaymentRequired,
-        Code::Forbidden,
-        Code::PlanFeatureDisabled,
-        Code::NotFound,
-        Code::RateLimited,
-        Code::Internal,
-        Code::DataLoss,
-        Code::Unavailable,
-    ];
-    let codes = if route.is_mutation() { Code::ALL } else { &reads[..] };
-    let has_cursor = matches!(route.response, ResponseKind::Events(..));
-    let mut by_status: Vec<(u16, Vec<Code>)> = Vec::new();
-    for code in codes.iter().chain(has_cursor.then_some(&Code::CursorAhead)) {
-        let status = status_of(*code).as_u16();
-        match by_status.iter_mut().find(|(known, _)| *known == status) {
-            Some((_, codes)) => codes.push(*code),
-            None => by_status.push((status, vec![*code])),
-        }
-    }
-    by_status
 }

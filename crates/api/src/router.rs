@@ -143,13 +143,13 @@ pub(crate) fn table() -> Vec<Route> {
 
         Route::read::<ListTasks>("/v1/tasks", "Tasks", "Tasks"),
         Route::post::<CreateTask>(&[201], "/v1/tasks", "Tasks", "Create a task"),
-        Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task"),
+        Route::read::<GetTask>("/v1/tasks/{taskId}", "Tasks", "A task").named("getTask"),
         Route::patch::<UpdateTask>("/v1/tasks/{taskId}", "Tasks", "Change a task"),
         Route::events::<ListHandoffs, _>("/v1/tasks/{taskId}/handoffs", "handoffs", "Tasks", "The handoffs of a task").named("listTaskHandoffs"),
         Route::post::<HandOffTask>(&[200], "/v1/tasks/{taskId}/handoffs", "Tasks", "Hand a task over"),
         Route::read::<ListObjects>("/v1/objects", "Objects", "Shared objects"),
         Route::post::<CreateSharedObject>(&[201], "/v1/objects", "Objects", "Create a shared object").named("createObject"),
-        Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object"),
+        Route::read::<GetObject>("/v1/objects/{objectId}", "Objects", "A shared object").named("getObject"),
         Route::patch::<UpdateObject>("/v1/objects/{objectId}", "Objects", "Change a shared object"),
 
         Route::pages::<ReplayRoom, _>("/v1/replay", "events", "Looking back", "The last minutes of a room, and its state after them"),

@@ -48,6 +48,7 @@ pub(crate) async fn live() -> Response {
 /// What a server that is ready says.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "Readiness")]
 pub(crate) struct Ready {
     /// It is.
     ready: bool,

@@ -34,6 +34,7 @@ parameters! {
 /// What is remembered, newest first.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "LocalMemory")]
 pub struct Memory {
     tenant_id: TenantId,
     room_id: RoomId,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use agentcafe_domain::kernel::Code;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
@@ -16,6 +15,7 @@ pub(crate) fn generator() -> SchemaGenerator {
         .with_transform(RecursiveTransform(join_choices))
         .with_transform(RecursiveTransform(complete_descriptions))
         .with_transform(RecursiveTransform(list_constants))
+        .with_transform(RecursiveTransform(name_integer_format))
         .into_generator()
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn generator() -> SchemaGenerator {
 fn join_choices(schema: &mut Schema) {
     let keyword = if schema.get("oneOf").is_some() { "oneOf" } else { "anyOf" };
     let Some(Value::Array(choices)) = schema.get(keyword).cloned() else { return };
-    if schema.get("properties").is_none() || choices.iter().any(|choice| choice.get("properties").is_none()) {
+    if schema.get("properties").is_none() || choices.iter().any(|choice| choice["type"] != "object") {
         return;
     }
     schema.remove(keyword);
@@ -90,29 +90,11 @@ fn list_constants(schema: &mut Schema) {
     schema.insert("description".to_owned(), paragraphs.join("\n").into());
 }
 
-/// The schema of the answer to a request that failed.
-pub(super) fn error() -> Value {
-    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
-    codes.sort_unstable();
-    codes.dedup();
-    json!({
-        "type": "object",
-        "description": "The answer to a request that failed.",
-        "required": ["ok", "error"],
-        "properties": {
-            "ok": { "type": "boolean", "const": false, "description": "Whether the request succeeded." },
-            "error": {
-                "type": "object",
-                "description": "What went wrong.",
-                "required": ["code", "message", "details", "requestId"],
-                "properties": {
-                    "code": { "type": "string", "enum": codes, "description": "What went wrong, for programs." },
-                    "message": { "type": "string", "description": "What went wrong, for people." },
-                    "details": { "type": "object",
-                                 "description": "More about it, for programs. Its members depend on the code." },
-                    "requestId": { "type": "string", "description": "The id of the request, also in x-request-id." },
-                },
-            },
-        },
-    })
+/// Gives unsigned integers the format that generators of clients know; their minimum is 0.
+fn name_integer_format(schema: &mut Schema) {
+    if let Some(Value::String(format)) = schema.get_mut("format")
+        && format.starts_with("uint")
+    {
+        *format = "int64".to_owned();
+    }
 }

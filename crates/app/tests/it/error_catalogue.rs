@@ -334,8 +334,7 @@ async fn error_codes_of_the_openapi_document_can_all_be_caused() {
     }
     answers.iter().for_each(|(row, answer)| assert_error(row, answer));
     let document = client.get("/openapi.json").await.json;
-    let codes =
-        &document["components"]["schemas"]["Error"]["properties"]["error"]["properties"]["code"]["enum"];
+    let codes = &document["components"]["schemas"]["ApiError"]["properties"]["code"]["enum"];
     let documented: BTreeSet<&str> = codes.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let proven: BTreeSet<&str> = answers.iter().map(|(row, _)| row.code).collect();
     let elsewhere: BTreeSet<&str> = PROVEN_ELSEWHERE.iter().map(|(code, ..)| *code).collect();

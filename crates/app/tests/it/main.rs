@@ -39,6 +39,7 @@ mod field_validation;
 mod fixture_cafe;
 mod follower_reconnects;
 mod fuzz;
+mod generated_clients;
 mod graceful_shutdown;
 mod half_closed_clients;
 mod handoffs;

@@ -4,12 +4,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use agentcafe_testkit::{Client, Method, SHARED_TOKEN, Server, Value, json};
 
 use crate::fixture_cafe::{Names, create_one_of_everything, named};
+use crate::generated_clients::python_tool;
 use crate::monitoring::documented;
 use crate::{cafe, launch};
 
@@ -75,6 +74,11 @@ async fn openapi_request_examples_are_accepted() {
     }
 }
 
+/// What a reference stands for.
+fn resolved<'a>(document: &'a Value, reference: &Value) -> &'a Value {
+    document.pointer(reference["$ref"].as_str().unwrap().strip_prefix('#').unwrap()).unwrap()
+}
+
 /// Each error of each route, in the envelope, under a code that the response lists.
 #[tokio::test]
 async fn openapi_has_an_example_of_every_error() {
@@ -86,12 +90,12 @@ async fn openapi_has_an_example_of_every_error() {
                 continue;
             }
             let what = format!("{method} {path}: {status}");
+            let response = resolved(&document, response);
             let codes = response["description"].as_str().unwrap();
             let examples = response["content"]["application/json"]["examples"].as_object().unwrap();
             assert_eq!(examples.len(), codes.split(", ").count(), "{what}");
             for example in examples.values() {
-                let pointer = example["$ref"].as_str().unwrap().strip_prefix('#').unwrap();
-                let error = &document.pointer(pointer).unwrap()["value"]["error"];
+                let error = &resolved(&document, example)["value"]["error"];
                 assert!(codes.contains(error["code"].as_str().unwrap()), "{what}: {error}");
                 assert!(error["message"].is_string() && error["details"].is_object(), "{what}: {error}");
             }
@@ -189,12 +193,6 @@ async fn openapi_examples_of_fields_match_their_schemas() {
     }
 }
 
-/// The Schemathesis that `test.sh` installs.
-fn schemathesis() -> PathBuf {
-    let target = Path::new(env!("CARGO_BIN_EXE_agentcafe")).ancestors().nth(2).unwrap();
-    target.join("schemathesis/bin/schemathesis")
-}
-
 /// The content of `schemathesis.toml`, with ids that exist for each path.
 async fn settings(client: &Client, names: &Names) -> String {
     let mut text =
@@ -216,20 +214,15 @@ async fn settings(client: &Client, names: &Names) -> String {
 /// lacks. A missing tool is a failure: `./test.sh` installs it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openapi_passes_schemathesis() {
-    let tool = schemathesis();
-    assert!(tool.exists(), "{} is missing; ./test.sh installs it", tool.display());
     let (server, client, names) = cafe_with_everything().await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("schemathesis.toml");
     fs::write(&file, settings(&client, &names).await).unwrap();
-    let mut command = Command::new(tool);
+    let mut command = python_tool("schemathesis");
     command.arg("--config-file").arg(file).arg("run").arg(format!("{}/openapi.json", server.url()));
     command.arg("--header").arg(format!("x-api-key: {SHARED_TOKEN}"));
     // Schemathesis writes its findings to the working directory.
-    command.current_dir(directory.path()).env("NO_COLOR", "1").env_remove("SCHEMATHESIS_HOOKS");
-    for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
-        command.env_remove(proxy);
-    }
+    command.current_dir(directory.path()).env_remove("SCHEMATHESIS_HOOKS");
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);

@@ -97,6 +97,7 @@ pub struct Step {
 /// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "TraceStatus")]
 pub enum Status {
     /// It was done, or replayed.
     Success,

@@ -11,6 +11,7 @@ pub const TTL_MS: std::ops::RangeInclusive<i64> = 1_000..=600_000;
 wire_enum! {
     /// What an actor is doing.
     #[derive(JsonSchema)]
+    #[schemars(rename = "PresenceStatus")]
     pub enum Status {
         /// Thinking.
         Thinking = "thinking",

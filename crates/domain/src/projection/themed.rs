@@ -16,6 +16,7 @@ pub type Themes = HashMap<ActorId, Theme>;
 
 /// An entry of an actor, with the actor's theme.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "{T}WithTheme")]
 pub struct WithTheme<T> {
     /// What it is.
     #[serde(flatten)]

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::event_schemas::AnyEvent;
 use crate::kernel::{
     ActorId, Event, EventType, Key, Owner, RecordQuery, RoomId, Sequence, TenantId, Timestamp, record,
     wire_enum,
@@ -137,6 +138,7 @@ pub struct DlqEntry {
     /// The actor that did it.
     pub actor_id: ActorId,
     /// The whole event.
+    #[schemars(with = "AnyEvent")]
     pub payload: Event,
     /// What the last attempt failed with.
     pub error: String,

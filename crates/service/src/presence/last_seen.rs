@@ -43,6 +43,7 @@ parameters! {
 /// When an actor was last seen doing something.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ActorLastSeen")]
 pub struct LastSeen {
     actor_id: ActorId,
     /// The actor's last event, and when it happened.

@@ -11,6 +11,9 @@ pub fn object_schema(fields: &[DescribedField]) -> Value {
         let mut schema = field.schema.clone();
         schema["description"] = field.description.as_str().into();
         schema["examples"] = field.example.iter().cloned().collect();
+        if schema["type"].as_array().is_some_and(|types| types.iter().any(|name| name == "object")) {
+            schema["additionalProperties"] = true.into();
+        }
         (field.name.to_owned(), schema)
     };
     let properties: Map<String, Value> = fields.iter().map(describe).collect();
