@@ -25,7 +25,7 @@ async fn assert_is_committed(name: &str) {
     assert!(
         served == committed(name),
         "docs/{name} is not what the server describes. Renew it from a server with default settings:\n\
-         curl -s http://127.0.0.1:3850/{name} | jq . > docs/{name}"
+         curl -s http://127.0.0.1:3850/{name} | python3 -m json.tool --indent 2 --no-ensure-ascii > docs/{name}"
     );
 }
 
