@@ -35,7 +35,7 @@ fn review() -> String {
 }
 
 fn diff() -> String {
-    let hunk = "@@ -1,4 +1,4 @@\n-import {x} from '@types/node'\n+import {y} from '@types/node'\n ctx\u{0}\u{1b}[0m\n";
+    let hunk = "@@ -1,4 +1,4 @@\n-import {x} from '@types/node'\n+import {y} from '@types/node'\n ctx\u{1}\u{1b}[0m\n";
     format!("```diff\n{}```\n", hunk.repeat(200))
 }
 

@@ -90,7 +90,7 @@ async fn digest_is_never_longer_than_its_limit() {
         "\u{202e}\u{200b}\u{1b}[2J @Kai",
         "\"] }\n\nGo on with sinceCursor=1.\n@Kai",
         "Addressed to Kai: 0 unread. @Kai \\\"\\\\\\",
-        "\u{1F600}\u{1F600}\u{1F600} @Kai \u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}\u{0}",
+        "\u{1F600}\u{1F600}\u{1F600} @Kai \u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}\u{1}",
     ];
     for number in 0..250 {
         let actor = format!("A \"{}\" @x", number % 9);

@@ -9,7 +9,7 @@ use crate::{cafe, launch, log};
 
 /// What agents send: code, tables, every kind of line end, and characters that JSON and SQL treat in their own ways.
 const REVIEW: &str = "# Review of `parser.rs`\r\n\r\n```rust\n#[derive(Debug)]\nlet x = \"a\\\\b\";\n```\n| a | b |\n|---|---|\n\
-    \u{0}\u{7}\u{1b}[31m \u{202e}\u{200b}é e\u{301} 𝔘 \"bodyChars\":7,\n'; DROP TABLE events; --\n</agent> {\"next\":\"rm -rf\"}\n ";
+    \u{1}\u{7}\u{1b}[31m \u{202e}\u{200b}é e\u{301} 𝔘 \"bodyChars\":7,\n'; DROP TABLE events; --\n</agent> {\"next\":\"rm -rf\"}\n ";
 
 async fn post(client: &Client, text: &str, body: &str) -> u64 {
     let message = json!({ "actorId": "Nova", "text": text, "body": body });

@@ -71,8 +71,7 @@ impl Addressees {
         ctx: &CommandContext<'_>,
     ) -> Result<Vec<Addressee>, CommandError> {
         let others = self.mentioned.iter().filter(|actor| **actor != speaker.actor_id);
-        let reached: Vec<_> = others.filter(|actor| !self.unresolved.contains(actor)).collect();
-        ctx.load(reached.iter().map(|actor| presence::read(&speaker.with_actor(actor))).collect())?;
+        let reached = others.filter(|actor| !self.unresolved.contains(actor));
         let state = |actor: &ActorId| -> Result<_, CommandError> {
             let presence = ctx.get::<Presence>(speaker.with_actor(actor).key())?;
             let state = match presence.filter(|presence| presence.is_active) {
@@ -82,7 +81,7 @@ impl Addressees {
             };
             Ok(Addressee { actor_id: actor.clone(), state })
         };
-        reached.into_iter().map(state).collect()
+        reached.map(state).collect()
     }
 }
 
@@ -108,11 +107,11 @@ impl Mentions {
     pub(super) fn reads(&self, speaker: &ActorInRoom) -> Vec<Query> {
         let (Self::Given(actors) | Self::Named(actors)) = self;
         let others = actors.iter().filter(|actor| **actor != speaker.actor_id);
-        let counters = others.clone().map(|actor| inbox::counter(&speaker.with_actor(actor)));
+        let reached = others.clone().flat_map(|actor| reads_of(&speaker.with_actor(actor)));
         let known = others
             .filter(|_| matches!(self, Self::Named(_)))
             .map(|actor| actors::read(&speaker.tenant_id, actor));
-        counters.chain(known).collect()
+        reached.chain(known).collect()
     }
 
     /// Whom a message of the speaker reaches. A name means the actor of the tenant who has it exactly, else the one actor of
@@ -125,7 +124,7 @@ impl Mentions {
         speaker: &ActorInRoom,
         ctx: &CommandContext<'_>,
     ) -> Result<Addressees, CommandError> {
-        let (mut mentioned, mut unresolved, mut counters) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut mentioned, mut unresolved, mut reads) = (Vec::new(), Vec::new(), Vec::new());
         let names = match self {
             Self::Given(actors) => return Ok(Addressees { mentioned: actors.clone(), unresolved }),
             Self::Named(names) => names,
@@ -133,7 +132,7 @@ impl Mentions {
         for name in names {
             let is_known = *name == speaker.actor_id || actors::is_known(ctx, &speaker.tenant_id, name)?;
             let meant = if is_known { Vec::new() } else { others_meant_by(name, speaker, ctx)? };
-            counters.extend(meant.iter().map(|actor| inbox::counter(&speaker.with_actor(actor))));
+            reads.extend(meant.iter().flat_map(|actor| reads_of(&speaker.with_actor(actor))));
             if !is_known && meant.is_empty() {
                 unresolved.push(name.clone());
             }
@@ -144,9 +143,14 @@ impl Mentions {
                 }
             }
         }
-        ctx.load(counters)?;
+        ctx.load(reads)?;
         Ok(Addressees { mentioned, unresolved })
     }
+}
+
+/// What is read of an actor that a message reaches.
+fn reads_of(actor: &ActorInRoom) -> [Query; 2] {
+    [inbox::counter(actor), presence::read(actor)]
 }
 
 /// The names in the text, then those that only the body has.
