@@ -52,7 +52,9 @@ pub struct Message {
     room_id: RoomId,
     /// The author.
     actor_id: ActorId,
+    /// The message.
     message_id: String,
+    /// The thread that it belongs to.
     thread_id: String,
     /// The message and its place in the conversation, as in its event, and its body.
     conversation: Map<String, Value>,
@@ -62,6 +64,7 @@ pub struct Message {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageLine {
+    /// The message.
     message_id: String,
     /// The place of its event in the log.
     sequence: Sequence,
@@ -152,7 +155,7 @@ struct Reader {
 
 impl Reader {
     fn read(fields: &Fields) -> Result<Self, DomainError> {
-        let (tenant, room) = (fields.tenant_or_default()?, fields.room(ROOM_FILTER)?);
+        let (tenant, room) = (fields.tenant_or_default()?, fields.reachable_room(ROOM_FILTER)?);
         Ok(Self { tenant, room, viewer: read_access::viewer(fields)? })
     }
 
@@ -236,6 +239,7 @@ pub enum ThreadMessages {
 #[serde(rename_all = "camelCase")]
 pub struct Thread {
     tenant_id: TenantId,
+    /// The thread.
     thread_id: String,
     /// The messages, oldest first.
     messages: ThreadMessages,

@@ -46,7 +46,7 @@ parameters! {
         query: WordQuery = words(fields)?,
         kinds: Vec<DocumentKind> = kinds(fields)?,
         tenant: TenantId = fields.tenant_or_default()?,
-        room: Option<RoomId> = fields.room(ROOM_FILTER)?,
+        room: Option<RoomId> = fields.reachable_room(ROOM_FILTER)?,
         thread: Option<String> = fields.trimmed_text(THREAD)?,
         actor: Option<ActorId> = fields.actor(ACTOR_FILTER)?,
         viewer: Option<ActorId> = read_access::viewer(fields)?,

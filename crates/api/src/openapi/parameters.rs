@@ -12,11 +12,13 @@ const IN_PATHS: &[(&str, &str, &str)] = &[
     ("dlqId", "The entry.", EXAMPLE_ID),
     ("inboxId", "The item.", EXAMPLE_ID),
     ("keyId", "The key.", "0x914KZelJ4jG"),
+    ("messageId", "The message.", "message-1"),
     ("objectId", "The object.", EXAMPLE_ID),
     ("roomId", "The room.", "main"),
     ("sessionId", "The session.", EXAMPLE_ID),
     ("subscriptionId", "The subscription.", EXAMPLE_ID),
     ("taskId", "The task.", EXAMPLE_ID),
+    ("threadId", "The thread.", "message-1"),
 ];
 
 /// The parameters of a route's operation, `query` among them.

@@ -19,8 +19,7 @@ pub(crate) async fn create_one_of_everything(client: &Client) -> Names {
     let _ = client.act("/v1/permissions", grant).await.data();
     let hook = json!({"targetUrl": "http://127.0.0.1:9/hook", "maxRetries": 0, "roomId": "main"});
     let webhook = id(client, "/v1/subscriptions", hook, "/subscription/id").await;
-    let said =
-        json!({"actorId": "Kai", "text": "hey @Nova", "mentions": ["Nova"], "correlationId": "order-4711"});
+    let said = json!({"actorId": "Kai", "text": "hey @Nova", "mentions": ["Nova"], "messageId": "message-1", "correlationId": "order-4711"});
     let _ = client.act("/v1/commands/say", said).await.data();
     let entry = dlq_entry(client, 1).await.remove(0);
     let inbox = client.get("/v1/inbox?actorId=Nova").await;

@@ -46,7 +46,7 @@ async fn store_index_is_built_anew_if_it_is_of_no_use() {
         assert!(server.stop().await.success());
         damage(&index);
         server = launch().data_dir(directory.path()).start().await;
-        finds(&server.client(), &[("q", "zebra number7")], 1).await;
+        finds(&server.client(), &[("q", "zebra \"number7\"")], 1).await;
         assert_eq!(server.log().contains("built anew"), what != "nothing", "{what}: {}", server.log());
     }
 }

@@ -199,13 +199,21 @@ impl Fields {
     /// # Errors
     /// `ERR_VALIDATION {field}` when not a valid id; `ERR_FORBIDDEN {field, allowed}`.
     pub fn room(&self, field: Field) -> Result<Option<RoomId>, DomainError> {
-        let room = self.bound(field, self.optional_id(field, RoomId::parse)?)?;
+        let room = self.reachable_room(field)?;
         let several = |binding: &&Arc<Binding>| room.is_none() && !binding.rooms.is_any();
         if let Some(binding) = self.binding.as_ref().filter(several) {
             let message = format!("the key is bound to some rooms: name one as {}", field.name);
             return Err(Binding::refusal(field.name, message, RoomId::allowed(binding)));
         }
         Ok(room)
+    }
+
+    /// As [`Fields::room`], but every caller may leave it out: for reads that find only what is in rooms of the caller.
+    ///
+    /// # Errors
+    /// As [`Fields::room`].
+    pub fn reachable_room(&self, field: Field) -> Result<Option<RoomId>, DomainError> {
+        self.bound(field, self.optional_id(field, RoomId::parse)?)
     }
 
     /// A tenant that may be named; blank counts as missing.
