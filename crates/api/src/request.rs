@@ -49,7 +49,7 @@ pub(crate) enum Reads {
 }
 
 /// A request that was read.
-pub(crate) struct Received<'k> {
+pub(crate) struct ReceivedRequest<'k> {
     pub(crate) caller: Caller,
     pub(crate) input: Input,
     pub(crate) handling: Handling<'k>,
@@ -64,7 +64,7 @@ pub(crate) async fn read<'k>(
     request: Request,
     reads: Reads,
     known: &'k KnownNames,
-) -> Result<Received<'k>, ApiError> {
+) -> Result<ReceivedRequest<'k>, ApiError> {
     let (mut parts, body) = request.into_parts();
     let id = path_id(&mut parts, app).await?;
     let (mut idempotency_key, mut correlation_id) = (None, None);
@@ -102,7 +102,7 @@ pub(crate) async fn read<'k>(
     let handling = known.handling(&parts.headers, &parameters, &body);
     let input = Input { id, parameters, body, last_event_id };
     observe::record_ids(|| ids(&input));
-    Ok(Received { caller, input, handling })
+    Ok(ReceivedRequest { caller, input, handling })
 }
 
 /// Adds to the body of a command what identifies its actor and only the query names.

@@ -120,7 +120,7 @@ impl Endpoint {
         request: Request,
         render: impl FnOnce(O::Output) -> Response,
     ) -> Result<Response, ApiError> {
-        let request::Received { caller, input, handling } =
+        let request::ReceivedRequest { caller, input, handling } =
             request::read(app, request, self.reads, self.known_names(app)).await?;
         let response = match handling.check() {
             Ok(()) => app.service.call::<O>(&caller, &input).await.map(render).map_err(ApiError),

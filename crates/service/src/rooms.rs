@@ -52,7 +52,7 @@ impl RoomSelector {
     fn read(fields: &Fields, tenant: &TenantId) -> Result<Self, DomainError> {
         let scopes = [("active", true), ("recorded", false)];
         if fields.text_choice(SCOPE, &scopes)?.unwrap_or(false) {
-            let restricting = [ROOM_FILTER, ROOM_TYPE, OWNER_ACTOR_ID].into_iter();
+            let restricting = [ROOM_FILTER, ROOM_TYPE, OWNER_ACTOR_ID];
             if let Some(field) = restricting.into_iter().find(|field| fields.has(field.name)) {
                 let message = format!("scope=active lists all active rooms: leave {} out", field.name);
                 return Err(DomainError::invalid(field.name, message));

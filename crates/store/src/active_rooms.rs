@@ -113,10 +113,11 @@ impl ActiveRooms {
             };
             connection.read(sql, &parameters, take).await?;
         }
+        let are_all = found.len() <= MAX_LOOKED_UP;
         // Patterns may overlap.
         found.sort_unstable();
         found.dedup();
-        Ok((found.len() <= MAX_LOOKED_UP).then_some(found))
+        Ok(are_all.then_some(found))
     }
 
     /// The rooms whose last event is among the newest ones before `before`, and where the rest begins.

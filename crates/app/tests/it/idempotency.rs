@@ -38,6 +38,7 @@ async fn replay_has_its_own_trace() {
 #[tokio::test]
 async fn replay_ignores_json_whitespace_and_member_order() {
     let (_server, client) = cafe().await;
+    let client = client.lenient();
     let spellings = [
         r#"{"actorId":"Nova","direction":"N","steps":2,"metadata":{"b":[1,2.5],"a":"ü"}}"#,
         r#"{ "metadata": { "a": "\u00fc", "b": [1, 2.5] }, "steps": 2, "direction": "N", "actorId": "Nova" }"#,
@@ -55,6 +56,7 @@ async fn replay_ignores_json_whitespace_and_member_order() {
 #[tokio::test]
 async fn key_with_another_payload_is_a_conflict() {
     let (_server, client) = cafe().await;
+    let client = client.lenient();
     let body = json!({"actorId": "Nova", "text": "hi"});
     let first = client.post("/v1/commands/say", "k1", body.clone()).await;
     let others = [
@@ -150,6 +152,7 @@ async fn key_is_scoped_by_tenant_room_actor_path_and_intent() {
 #[tokio::test]
 async fn key_conflict_names_the_scope_of_each_route() {
     let (_server, client) = cafe().await;
+    let client = client.lenient();
     let say = json!({"actorId": "Kai", "text": "hi @Nova", "mentions": ["Nova"], "roomId": "r"});
     let _ = client.act("/v1/commands/say", say).await.data();
     let inbox = client.get("/v1/inbox?actorId=Nova").await;

@@ -103,6 +103,25 @@ async fn openapi_has_an_example_of_every_error() {
     }
 }
 
+/// Once, and referred to by every operation that reads names.
+#[tokio::test]
+async fn openapi_describes_how_unknown_names_are_handled() {
+    let (_server, client) = cafe().await;
+    let components = client.get("/openapi.json").await.json["components"].clone();
+    assert_eq!(components["parameters"]["Prefer"]["name"], "Prefer");
+    assert!(components["headers"]["Warnings"]["description"].is_string());
+    for (method, path, operation) in documented(&client).await {
+        let parameters = operation["parameters"].as_array().unwrap();
+        let is_described = parameters.iter().any(|parameter| parameter["name"] == "Prefer");
+        assert_eq!(is_described, path.starts_with("/v1/"), "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap().iter();
+        for (status, response) in responses.filter(|(status, _)| status.starts_with('2')) {
+            let header = &response["headers"]["x-agentcafe-warnings"]["$ref"];
+            assert_eq!(header == "#/components/headers/Warnings", is_described, "{method} {path} {status}");
+        }
+    }
+}
+
 /// Finds properties of schemas without a description.
 fn without_description(schema: &Value, schema_name: &str, found: &mut Vec<String>) {
     match schema {

@@ -44,7 +44,7 @@ parameters! {
         limit: usize = fields.limit(LIMIT, MAX_LIMIT)?,
         bodies: bool = wants_bodies(fields)?,
         listener: Option<Listener> = {
-            let _ = fields.text(POLL_INTERVAL_MS);
+            let _ = fields.integer(POLL_INTERVAL_MS, 0..=i64::MAX);
             let shown = fields.flag(HEARTBEAT)?.unwrap_or_else(|| fields.has(ACTOR_ID.name));
             Listener::read(fields, &filter, ACTOR_ID, shown)?
         },
