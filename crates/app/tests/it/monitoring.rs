@@ -145,7 +145,7 @@ pub(crate) async fn documented(client: &Client) -> Vec<(String, String, Value)> 
             let mut operation = operation.clone();
             for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
                 let pointer = parameter["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
-                if let Some(referenced) = pointer.map(|pointer| document.pointer(pointer).unwrap().clone()) {
+                if let Some(referenced) = pointer.and_then(|pointer| document.pointer(pointer)).cloned() {
                     *parameter = referenced;
                 }
             }
