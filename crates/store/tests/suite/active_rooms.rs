@@ -79,8 +79,9 @@ async fn active_rooms_are_listed_newest_event_first() {
 async fn active_rooms_of_many_are_all_listed_page_by_page() {
     let test_store = TestStore::new();
     let opened = test_store.open();
-    let rooms =
-        |number: usize| format!("{}{}", if number % 3 == 0 { "team/" } else { "room-" }, number * 7 % MANY);
+    let rooms = |number: usize| {
+        format!("{}{}", if number.is_multiple_of(3) { "team/" } else { "room-" }, number * 7 % MANY)
+    };
     let mut last: BTreeMap<String, Sequence> = BTreeMap::new();
     for numbers in [0..MANY, 100..200] {
         let named: Vec<String> = numbers.map(rooms).collect();
