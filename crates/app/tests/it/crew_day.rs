@@ -1,6 +1,5 @@
 //! A crew's day: long reviews, diffs, tables and code between agents with difficult names. Every mention reaches whom it means
 //! and nobody else, and every body comes back as it was sent, byte for byte.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking, its helpers too")]
 
 use std::collections::BTreeMap;
 

@@ -164,7 +164,7 @@ impl ReactionAction {
         let cause = source.event_id.to_string();
         match self {
             Self::Say { text, ttl_ms, mentions } => {
-                ReactiveAction::Say(SayAction::of_reaction(AutomaticReply {
+                ReactiveAction::Say(Box::new(SayAction::of_reaction(AutomaticReply {
                     text: text.clone(),
                     mentions: mentions.clone(),
                     bubble_ttl_ms: *ttl_ms,
@@ -172,7 +172,7 @@ impl ReactionAction {
                     message_id: source.message_id.clone(),
                     metadata: reaction_metadata(reaction),
                     cause,
-                }))
+                })))
             }
             Self::Move { direction, steps } => {
                 let leg = PathSegment { direction: *direction, steps: *steps };
@@ -193,7 +193,7 @@ fn reaction_metadata(reaction: &ReactionRef) -> Map<String, Value> {
 /// An action in answer to an event: what the actor would do by a command of its own.
 pub(crate) enum ReactiveAction {
     /// [`ActionKind::Say`].
-    Say(SayAction),
+    Say(Box<SayAction>),
     /// [`ActionKind::Move`].
     Move(MoveAction),
     /// [`ActionKind::Order`].
