@@ -78,7 +78,7 @@ async fn take(stream: &mut LogStream<Visitor>, count: usize) -> Vec<String> {
 fn start(after: u64, until: u64, limit: Option<usize>) -> StreamStart {
     let backlog = Some(Backlog { until: Sequence(until), limit, ready: Some(json!({})) });
     let items = [StreamItem::Snapshot { data: json!({ "a": 1 }), state: "{}".into() }].into();
-    StreamStart { items, events: Vec::new(), after: Sequence(after), backlog }
+    StreamStart { items, events: Vec::new(), after: Sequence(after), backlog, ..StreamStart::default() }
 }
 
 #[tokio::test]
