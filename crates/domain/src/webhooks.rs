@@ -202,6 +202,9 @@ pub struct DeliveryProgress {
     pub last_error: Option<String>,
     /// When one of these two was last set.
     pub updated_at: Option<Timestamp>,
+    /// The last attempt that was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_attempt_id: Option<Uuid>,
 }
 
 impl Portable for DeliveryProgress {
@@ -230,6 +233,7 @@ impl DeliveryProgress {
             last_delivered_at: None,
             last_error: None,
             updated_at: None,
+            last_attempt_id: None,
         }
     }
 

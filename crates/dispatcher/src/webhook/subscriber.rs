@@ -264,7 +264,8 @@ impl Subscriber {
                 state.processed = event.sequence;
             }
             let owner = current.subscription.owner.clone();
-            let attempt = DeliveryAttempt { owner, sent: sent.clone(), number, attempted, outcome };
+            let id = self.context.engine.fresh_id();
+            let attempt = DeliveryAttempt { id, owner, sent: sent.clone(), number, attempted, outcome };
             self.enqueue(state, Some(attempt), Some(permit)).await;
             if is_gone {
                 // Recording it disables the subscription, which ends this follower. Nothing more is sent until then.

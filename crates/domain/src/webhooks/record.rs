@@ -1,6 +1,7 @@
 //! Recording deliveries: many attempts of many subscriptions in one command.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub enum DeliveryOutcome {
 /// An attempt to deliver an event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryAttempt {
+    /// Identifies the attempt: one that is recorded again, because the outcome of a commit was lost, has the same id.
+    pub id: Uuid,
     /// The owner of the subscription, if it has one.
     pub owner: Option<Owner>,
     /// The event.
@@ -54,7 +57,10 @@ pub struct DeliveryReport {
     pub attempt: Option<DeliveryAttempt>,
 }
 
-/// Records attempts to deliver events.
+/// The progress of subscriptions.
+type ProgressById = BTreeMap<Uuid, Option<DeliveryProgress>>;
+
+/// Records attempts to deliver events: each once, however often it is recorded.
 pub struct RecordDeliveries {
     token: Option<LeaseToken>,
     reports: Vec<DeliveryReport>,
@@ -81,16 +87,41 @@ impl RecordDeliveries {
         Self::given_up(report).is_some_and(|(_, is_gone)| is_gone)
     }
 
+    /// The progress of the subscriptions, as it is stored; none of those that were deleted.
+    fn progress(&self, ctx: &CommandContext<'_>) -> Result<ProgressById, CommandError> {
+        let mut known = ProgressById::new();
+        for id in self.reports.iter().map(|report| report.subscription_id) {
+            if let Entry::Vacant(place) = known.entry(id) {
+                place.insert(ctx.get(Subscription::key_of(id))?);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The reports that are not recorded yet. A command is recorded as a whole or not at all, so the last attempt of a subscription
+    /// tells.
+    fn unrecorded(&self, known: &ProgressById) -> Vec<&DeliveryReport> {
+        let attempt_of =
+            |report: &DeliveryReport| Some((report.subscription_id, report.attempt.as_ref()?.id));
+        let last: BTreeMap<Uuid, Uuid> = self.reports.iter().filter_map(attempt_of).collect();
+        let is_recorded = |id: &Uuid| {
+            let recorded =
+                known.get(id).and_then(Option::as_ref).and_then(|progress| progress.last_attempt_id);
+            recorded.is_some() && recorded.as_ref() == last.get(id)
+        };
+        self.reports.iter().filter(|report| !is_recorded(&report.subscription_id)).collect()
+    }
+
     /// Makes room for the attempts, and for the events that are given up.
     fn make_room(
-        &self,
         ctx: &mut CommandContext<'_>,
+        reports: &[&DeliveryReport],
         deliveries: &mut WebhookCounter,
         dead: &mut WebhookCounter,
     ) -> Result<(), CommandError> {
-        let attempts = self.reports.iter().filter(|report| report.attempt.is_some()).count();
+        let attempts = reports.iter().filter(|report| report.attempt.is_some()).count();
         make_room::<Delivery>(ctx, deliveries, attempts, "delivery_seq")?;
-        let dying = self.reports.iter().filter(|report| Self::given_up(report).is_some()).count();
+        let dying = reports.iter().filter(|report| Self::given_up(report).is_some()).count();
         let deleted = make_room::<DlqEntry>(ctx, dead, dying, "dlq_seq")?;
         let open = deleted.iter().filter(|entry| entry.status == DlqStatus::Open).count();
         dead.open = dead.open.saturating_sub(open as u64);
@@ -177,6 +208,7 @@ pub(super) fn disable(ctx: &mut CommandContext<'_>, id: Uuid) -> Result<(), Comm
 fn advance(progress: &mut DeliveryProgress, report: &DeliveryReport, ctx: &CommandContext<'_>) {
     progress.advance(report.cursor);
     let Some(attempt) = &report.attempt else { return };
+    progress.last_attempt_id = Some(attempt.id);
     progress.retrying = None;
     match &attempt.outcome {
         DeliveryOutcome::Delivered => {
@@ -212,13 +244,11 @@ impl Command for RecordDeliveries {
         }
         let mut deliveries = WebhookCounter::load(ctx, CounterKind::Deliveries)?;
         let mut dead = WebhookCounter::load(ctx, CounterKind::DeadLetters)?;
-        self.make_room(ctx, &mut deliveries, &mut dead)?;
-        let mut known: BTreeMap<Uuid, Option<DeliveryProgress>> = BTreeMap::new();
-        for report in &self.reports {
+        let mut known = self.progress(ctx)?;
+        let reports = self.unrecorded(&known);
+        Self::make_room(ctx, &reports, &mut deliveries, &mut dead)?;
+        for report in &reports {
             let id = report.subscription_id;
-            if let std::collections::btree_map::Entry::Vacant(place) = known.entry(id) {
-                place.insert(ctx.get(Subscription::key_of(id))?);
-            }
             if let Some(progress) = known.get_mut(&id).and_then(Option::as_mut) {
                 advance(progress, report, ctx);
             }
@@ -234,7 +264,7 @@ impl Command for RecordDeliveries {
         known.values().flatten().for_each(|progress| ctx.put(progress));
         ctx.put(&deliveries);
         ctx.put(&dead);
-        for gone in self.reports.iter().filter(|report| Self::is_gone(report)) {
+        for gone in reports.iter().filter(|report| Self::is_gone(report)) {
             disable(ctx, gone.subscription_id)?;
         }
         Ok(Reply::new(Success::Ok, &dead.open))

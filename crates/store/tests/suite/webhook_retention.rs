@@ -14,11 +14,12 @@ use uuid::Uuid;
 use crate::commands::{actor, append_texts, command, envelope};
 use crate::test_store::TestStore;
 
-/// The report of a delivery that failed for good.
-fn given_up(event: &Event) -> DeliveryReport {
+/// The report of a delivery that failed for good, with this number as the id of its attempt.
+fn given_up(event: &Event, id: usize) -> DeliveryReport {
     let attempted = SendResult { status_code: Some(500), error: Some("HTTP 500".to_owned()), duration_ms: 1 };
     let outcome = DeliveryOutcome::GivenUp { event: Box::new(event.clone()), is_gone: false };
-    let attempt = DeliveryAttempt { owner: None, sent: EventRef::from(event), number: 4, attempted, outcome };
+    let (id, sent) = (Uuid::from_u128(id as u128), EventRef::from(event));
+    let attempt = DeliveryAttempt { id, owner: None, sent, number: 4, attempted, outcome };
     DeliveryReport { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
 }
 
@@ -50,7 +51,10 @@ async fn webhook_retention_keeps_the_newest_deliveries() {
     let mut left = MAX_KEPT as usize - 1;
     while left > 0 {
         let batch = left.min(RecordDeliveries::BATCH);
-        store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); batch]))).await.unwrap();
+        store
+            .submit(envelope(RecordDeliveries::new(None, vec![given_up(&event, left); batch])))
+            .await
+            .unwrap();
         left -= batch;
     }
     assert_eq!(open_entries(store).await, MAX_KEPT - 1);
@@ -62,7 +66,7 @@ async fn webhook_retention_keeps_the_newest_deliveries() {
     });
     store.submit(resolve).await.unwrap();
     // Of five new ones the first fills the last free place; four replace three open ones and a resolved one.
-    store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event); 5]))).await.unwrap();
+    store.submit(envelope(RecordDeliveries::new(None, vec![given_up(&event, 0); 5]))).await.unwrap();
     assert_eq!(open_entries(store).await, MAX_KEPT - 1 + 5 - 3);
     let (entries, deliveries) =
         (kept::<DlqEntry>(store, "dlq_seq").await, kept::<Delivery>(store, "delivery_seq").await);
@@ -86,7 +90,7 @@ async fn webhook_retention_of_a_tenant_outlasts_the_failures_of_another() {
     let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 2)).await.unwrap();
     let [quiet, failing] = [0, 1].map(|at| serde_json::from_slice::<Event>(&page.events[at].json).unwrap());
     let report = async |event: &Event, count: usize| {
-        store.submit(envelope(RecordDeliveries::new(None, vec![given_up(event); count]))).await.unwrap();
+        store.submit(envelope(RecordDeliveries::new(None, vec![given_up(event, 0); count]))).await.unwrap();
     };
     report(&quiet, 30).await;
     for _ in 0..60 {
@@ -99,5 +103,31 @@ async fn webhook_retention_of_a_tenant_outlasts_the_failures_of_another() {
     assert_eq!(store.find::<DlqEntry>(of_quiet).await.unwrap().len(), 30);
     let of_quiet = RecordQuery::all::<Delivery>("delivery_seq", 100).is("tenant_id", &tenant);
     assert_eq!(store.find::<Delivery>(of_quiet).await.unwrap().len(), 30);
+    opened.close();
+}
+
+/// A commit whose answer was lost is repeated: what it recorded is not recorded again, and what comes with it later is.
+#[tokio::test]
+async fn webhook_deliveries_that_are_recorded_again_are_kept_once() {
+    let test_store = TestStore::new();
+    let opened = test_store.open();
+    let store = &opened.store;
+    let begun = command(|ctx| {
+        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(begun).await.unwrap();
+    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
+    let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
+    let record = async |ids: std::ops::Range<usize>| {
+        let reports = ids.map(|id| given_up(&event, id)).collect();
+        store.submit(envelope(RecordDeliveries::new(None, reports))).await.unwrap();
+        (kept::<Delivery>(store, "delivery_seq").await.len(), open_entries(store).await)
+    };
+    assert_eq!(record(1..4).await, (3, 3));
+    assert_eq!(record(1..4).await, (3, 3));
+    assert_eq!(record(4..5).await, (4, 4));
+    assert_eq!(record(4..5).await, (4, 4));
     opened.close();
 }
