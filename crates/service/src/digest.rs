@@ -77,6 +77,7 @@ pub struct Digest {
     unread_count: u64,
     /// What has no line, because of `maxTokens`.
     left_out: LeftOut,
+    /// The log that `nextCursor` is of.
     log_id: String,
 }
 

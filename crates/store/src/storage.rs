@@ -12,7 +12,6 @@ use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
-use crate::search_index::SearchIndex;
 use crate::steady_clock::SteadyClock;
 use crate::storage_error::StorageError;
 use crate::table_changes::TableVersions;
@@ -75,6 +74,8 @@ pub(crate) struct Committed {
 pub(crate) trait Storage {
     /// What reads beside the writer.
     type Reader: Send + 'static;
+    /// The index beside the log.
+    type Index: Send + 'static;
     type Transaction<'s>: Transaction
     where
         Self: 's;
@@ -117,11 +118,11 @@ pub(crate) trait Transaction {
 /// An open database.
 pub(crate) struct Opened<S: Storage> {
     pub(crate) storage: S,
-    pub(crate) view: View<S::Reader>,
+    pub(crate) view: View<S::Reader, S::Index>,
 }
 
 /// What everything above the writer sees of an open database.
-pub(crate) struct View<R> {
+pub(crate) struct View<R, I> {
     /// What reads beside the writer.
     pub(crate) reader: R,
     pub(crate) recent_events: Arc<RecentEvents>,
@@ -129,7 +130,8 @@ pub(crate) struct View<R> {
     pub(crate) clock: Arc<SteadyClock>,
     /// The id of the log. It changes only while no process has the store open.
     pub(crate) log_id: String,
-    pub(crate) index: SearchIndex,
+    /// The index of messages and words.
+    pub(crate) index: I,
 }
 
 /// A connection that one thread uses alone, and waits for.

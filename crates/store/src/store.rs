@@ -28,13 +28,14 @@ use crate::open_error::OpenError;
 use crate::postgres;
 use crate::postgres::connect::PostgresOptions;
 use crate::postgres::reader::{AdvisoryLock, PostgresReader};
+use crate::postgres::search_index::PostgresIndex;
 use crate::reads::{
     BeforeNewest, EventsAt, ReadRequest, RecordsWithKeys, SelectedRecords, SequenceOf, TraceOf,
 };
-use crate::search_index::SearchIndex;
 use crate::shared_rate_windows::SharedRateWindows;
 use crate::sqlite;
 use crate::sqlite::reader::SqliteReader;
+use crate::sqlite::search_index::SqliteIndex;
 use crate::steady_clock::SteadyClock;
 use crate::storage::{Opened, Storage, View};
 use crate::table_changes::TableChanges;
@@ -108,11 +109,19 @@ impl Readers {
     }
 }
 
+/// The index of a store.
+pub(crate) enum SearchIndex {
+    /// In a file of its own.
+    Sqlite(SqliteIndex),
+    /// In tables of the same database.
+    Postgres(PostgresIndex),
+}
+
 /// The log and the records.
 ///
 /// A read fails with [`ReadError`] when the database cannot be read.
 pub struct Store {
-    view: View<Readers>,
+    view: View<Readers, SearchIndex>,
     table_changes: Arc<TableChanges>,
     failed_commits: Arc<FailedCommits>,
     queue: mpsc::Sender<WriterTask>,
@@ -167,13 +176,13 @@ impl Store {
             // Its writer waits for nothing but the queue.
             StoreLocation::Directory(directory) => {
                 let open = move || sqlite::open::open(directory, accept_shorter_log, clock);
-                start_writer(&mut runtime, open, parts, Readers::Sqlite)?
+                start_writer(&mut runtime, open, parts, (Readers::Sqlite, SearchIndex::Sqlite))?
             }
             StoreLocation::Postgres(options) => {
                 let changes = Arc::clone(&table_changes);
                 let node = node.unwrap_or_default();
                 let open = move || postgres::open::open(options, changes, clock, node);
-                start_writer(runtime.enable_all(), open, parts, Readers::Postgres)?
+                start_writer(runtime.enable_all(), open, parts, (Readers::Postgres, SearchIndex::Postgres))?
             }
         };
         let closing = Closing { queue: queue.clone(), writer };
@@ -455,8 +464,8 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
     runtime: &mut tokio::runtime::Builder,
     open: impl FnOnce() -> O + Send + 'static,
     parts: WriterParts,
-    readers: fn(S::Reader) -> Readers,
-) -> Result<(View<Readers>, JoinHandle<()>), OpenError> {
+    (readers, indexes): (fn(S::Reader) -> Readers, fn(S::Index) -> SearchIndex),
+) -> Result<(View<Readers, SearchIndex>, JoinHandle<()>), OpenError> {
     let runtime = runtime.build().map_err(OpenError::Writer)?;
     let (sender, opened) = std::sync::mpsc::channel();
     let write = async move || match open().await {
@@ -475,5 +484,6 @@ fn start_writer<S: Storage, O: Future<Output = Result<Opened<S>, OpenError>>>(
         .map_err(OpenError::Writer)?;
     let ended = |_| OpenError::Writer(std::io::Error::other("it ended with a panic"));
     let View { reader, recent_events, clock, log_id, index } = opened.recv().map_err(ended)??;
-    Ok((View { reader: readers(reader), recent_events, clock, log_id, index }, writer))
+    let (reader, index) = (readers(reader), indexes(index));
+    Ok((View { reader, recent_events, clock, log_id, index }, writer))
 }

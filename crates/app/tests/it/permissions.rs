@@ -22,7 +22,7 @@ async fn permission_grant_changes_only_named_capabilities() {
     let (_server, client) = cafe().await;
     let one = "/v1/permissions?roomId=main&actorId=Nova";
     let mut want = json!({"tenantId": "default", "roomId": "main", "actorId": "Nova", "canMove": true, "canSpeak": true,
-        "canOrder": true, "canEnterLeave": true, "canModerate": false, "createdAt": null, "updatedAt": null, "source": "default"});
+        "canOrder": true, "canEnterLeave": true, "canModerate": false, "canMentionRoom": false, "createdAt": null, "updatedAt": null, "source": "default"});
     assert_eq!(client.get(one).await.data(), &json!({"permission": want}));
     assert_eq!(client.get("/v1/permissions?roomId=main").await.data()["count"], 0);
     for (sent, name, value) in [
@@ -98,7 +98,7 @@ async fn capability_is_required_by_its_actions() {
 #[tokio::test]
 async fn permission_values_must_be_booleans() {
     let (_server, client) = cafe().await;
-    let five = json!(["canMove", "canSpeak", "canOrder", "canEnterLeave", "canModerate"]);
+    let all = json!(["canMove", "canSpeak", "canOrder", "canEnterLeave", "canModerate", "canMentionRoom"]);
     let cases = [
         (json!({"roomId": "", "actorId": 7}), "ERR_MISSING_FIELD", json!({"field": "roomId"})),
         (json!({"roomId": "main"}), "ERR_MISSING_FIELD", json!({"field": "actorId"})),
@@ -110,7 +110,7 @@ async fn permission_values_must_be_booleans() {
         (
             json!({"roomId": "main", "actorId": "Nova", "canFly": true}),
             "ERR_VALIDATION",
-            json!({"fields": five}),
+            json!({"fields": all}),
         ),
     ];
     for (body, code, details) in cases {

@@ -19,9 +19,9 @@ use super::schema::Schema;
 use super::search_index::PostgresIndex;
 use super::storage::PostgresStorage;
 use super::{blocking, migrations, records};
+use crate::index_rows::identity;
 use crate::migrations::{MayChange, Migrated};
 use crate::open_error::OpenError;
-use crate::search_index::{SearchIndex, identity};
 use crate::steady_clock::SteadyClock;
 use crate::storage::{Opened, View};
 use crate::storage_error::with_causes;
@@ -143,6 +143,5 @@ pub(crate) async fn open(
     };
     let (recent_events, clock) = (Arc::clone(&state.recent_events), Arc::clone(&state.clock));
     let index = PostgresIndex { pool: address.pool("indexes", 1), schema, identity: identity(&log_id) };
-    let index = SearchIndex::Postgres(index);
     Ok(Opened { storage, view: View { reader, recent_events, clock, log_id, index } })
 }

@@ -12,8 +12,8 @@ use deadpool_postgres::Pool;
 use super::connection::Connection;
 use super::pipeline::{self, BoundStatement};
 use super::schema::Schema;
+use crate::index_rows::{COLUMNS, entry_values};
 use crate::rows::Parameter;
-use crate::search_index::{COLUMNS, entry_values};
 use crate::sql::{number, sequence};
 use crate::storage_error::StorageError;
 

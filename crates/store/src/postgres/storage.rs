@@ -17,6 +17,7 @@ use super::idempotency_keys::{KEYS, OVERWRITE};
 use super::pipeline::{self, BoundStatement};
 use super::reader::PostgresReader;
 use super::schema::Schema;
+use super::search_index::PostgresIndex;
 use super::{events, idempotency_keys, records, traces};
 use crate::commit::{MissingReads, Writes};
 use crate::envelope::TraceNote;
@@ -77,6 +78,7 @@ impl PostgresStorage {
 
 impl Storage for PostgresStorage {
     type Reader = PostgresReader;
+    type Index = PostgresIndex;
     type Transaction<'s> = PostgresTransaction<'s>;
 
     async fn begin(

@@ -15,7 +15,6 @@ use super::search_index::{self, SqliteIndex};
 use super::storage::{SqliteStorage, log_head};
 use super::{file_check, file_modes, log_identity, migrations};
 use crate::open_error::OpenError;
-use crate::search_index::SearchIndex;
 use crate::storage::{Opened, Snapshot, View};
 use crate::storage_error::StorageError;
 
@@ -80,7 +79,7 @@ pub(crate) async fn open(
     storage
         .keep_mark(LogPosition { head, log_id: log_id.clone() }, &recent_events)
         .map_err(OpenError::Writer)?;
-    let (clock, index) = (storage.clock(), SearchIndex::Sqlite(SqliteIndex::new(&database, &log_id)));
+    let (clock, index) = (storage.clock(), SqliteIndex::new(&database, &log_id));
     Ok(Opened { storage, view: View { reader, recent_events, clock, log_id, index } })
 }
 

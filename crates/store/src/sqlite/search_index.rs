@@ -20,10 +20,10 @@ use super::connection::execute;
 use super::open::{explain, open_reader};
 use super::reader::SqliteReader;
 use super::{file_check, file_modes};
+use crate::index_rows::{COLUMNS, entry_values, identity};
 use crate::open_error::OpenError;
 use crate::reads::ReadRequest;
 use crate::rows::Parameter;
-use crate::search_index::{COLUMNS, entry_values, identity};
 use crate::sql::{number, sequence};
 use crate::storage_error::StorageError;
 

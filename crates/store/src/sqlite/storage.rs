@@ -13,6 +13,7 @@ use super::idempotency_keys::{self, IdempotencyKeys};
 use super::open::DataDirectory;
 use super::open_files::OpenFiles;
 use super::reader::SqliteReader;
+use super::search_index::SqliteIndex;
 use super::{events, records, traces};
 use crate::commit::{MissingReads, Writes};
 use crate::reads::select_records;
@@ -147,6 +148,7 @@ impl SqliteStorage {
 
 impl Storage for SqliteStorage {
     type Reader = SqliteReader;
+    type Index = SqliteIndex;
     type Transaction<'s> = SqliteTransaction<'s>;
 
     async fn begin(
