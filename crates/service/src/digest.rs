@@ -253,8 +253,10 @@ fn item_line(item: &InboxItem) -> String {
     let room = quoted_id(item.room_id.as_str());
     let mut line =
         format!("- {} #{}{} in {room}", item.topic, item.source_event_sequence.0, from.unwrap_or_default());
-    for (name, id) in [("thread", &item.thread_id), ("message", &item.message_id)] {
-        line.extend(id.iter().map(|id| format!(", {name} {}", quoted_id(id))));
+    // The first message of a thread has the thread's id.
+    let thread_id = item.thread_id.as_ref().filter(|thread| item.message_id.as_ref() != Some(thread));
+    for (name, id) in [("thread", thread_id), ("message", item.message_id.as_ref())] {
+        line.extend(id.map(|id| format!(", {name} {}", quoted_id(id))));
     }
     if let Some(text) = &item.text {
         line.push_str(&format!(": {}", quoted(text, TEXT_CHARS)));

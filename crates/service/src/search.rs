@@ -14,7 +14,7 @@ use agentcafe_domain::search::{self, Change, DocumentKind, IndexEntry, SearchSco
 use agentcafe_domain::tasks::Task;
 use agentcafe_eventlog::{LoggedEvent, MAX_PAGE_BYTES};
 use agentcafe_store::FoundDocuments;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
@@ -33,6 +33,9 @@ const KINDS: Field =
     Field::new("kinds", "Only these, separated by commas: message, room, task, object.", "message,task");
 const THREAD: Field = Field::new("threadId", "Only messages of this thread.", "thread-1");
 const BEFORE: Field = Field::new("cursor", "Continue here: the nextCursor of the page before.", "");
+
+/// What is encoded in a segment or a parameter of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 const LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
@@ -231,7 +234,7 @@ async fn text_of<R: Record + Searchable>(
 
 /// Where a document can be read.
 fn path(entry: &IndexEntry) -> String {
-    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
     let id = encoded(&entry.id);
     match entry.kind {
         DocumentKind::Message => format!("/v1/messages/{id}?roomId={}", encoded(entry.room_id.as_str())),
