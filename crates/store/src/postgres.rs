@@ -20,3 +20,4 @@ mod snapshot;
 mod storage;
 mod tls;
 mod traces;
+mod word_query;

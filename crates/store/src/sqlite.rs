@@ -17,3 +17,4 @@ mod records;
 pub(crate) mod search_index;
 mod storage;
 mod traces;
+mod word_query;

@@ -17,7 +17,7 @@ use tokio_postgres::{Error, Statement};
 
 use super::connect::TIMEOUT;
 use super::schema::Schema;
-use super::{events, records, search_index};
+use super::{events, records, word_query};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
 use crate::sql::Select;
@@ -183,7 +183,7 @@ impl Row for tokio_postgres::Row {
 
 impl ReadConnection for Connection {
     const TRACES: &'static str = "traces";
-    const DOCUMENTS_WITH_WORDS: &'static str = search_index::DOCUMENTS_WITH_WORDS;
+    const DOCUMENTS_WITH_WORDS: &'static str = word_query::DOCUMENTS_WITH_WORDS;
 
     async fn read<E: From<StorageError>>(
         &self,
@@ -232,7 +232,7 @@ impl ReadConnection for Connection {
     }
 
     fn word_query(query: &WordQuery) -> String {
-        search_index::word_query(query)
+        word_query::word_query(query)
     }
 
     /// The sums run over the chosen rows in order. The second row is sent even if the first is too large already: it shows that

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use agentcafe_domain::kernel::Sequence;
-use agentcafe_domain::search::query::WordQuery;
 use agentcafe_domain::search::{Document, DocumentKind};
 use deadpool_postgres::Pool;
 
@@ -17,9 +16,6 @@ use crate::rows::Parameter;
 use crate::sql::{number, sequence};
 use crate::storage_error::StorageError;
 
-/// See [`ReadConnection`](crate::reads::ReadConnection).
-pub(super) const DOCUMENTS_WITH_WORDS: &str = "FROM search_documents AS d
-     WHERE words @@ $1::text::tsquery AND d.sequence < $2 ORDER BY d.sequence DESC LIMIT $3";
 /// Without waiting for the disk: what a crash takes from the index, it gets from the log again.
 const NO_FLUSH: &str = "SELECT set_config('synchronous_commit', 'off', true)";
 const MOVE_CURSOR: &str =
@@ -27,19 +23,6 @@ const MOVE_CURSOR: &str =
 const DELETE: &str = "DELETE FROM search_documents AS d
      USING unnest($1::text[], $2::text[], $3::text[]) AS old (tenant_id, id, kind)
      WHERE d.tenant_id = old.tenant_id AND d.id = old.id AND d.kind = old.kind";
-
-/// A query for words as PostgreSQL reads it.
-pub(super) fn word_query(query: &WordQuery) -> String {
-    let scopes = query.scopes.iter().map(|words| {
-        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        format!("({})", words.join(" | "))
-    });
-    let phrases = query.phrases.iter().map(|phrase| {
-        let words: Vec<String> = phrase.words.iter().map(|word| format!("'{word}'")).collect();
-        format!("({}{})", words.join(" <-> "), if phrase.is_prefix { ":*" } else { "" })
-    });
-    phrases.chain(scopes).collect::<Vec<_>>().join(" & ")
-}
 
 /// The words of a document with their positions, as PostgreSQL reads them.
 fn text_vector(document: &Document) -> String {

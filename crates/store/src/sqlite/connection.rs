@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, ToSql};
 
-use super::{events, records, search_index};
+use super::{events, records, word_query};
 use crate::reads::ReadConnection;
 use crate::rows::{Parameter, Row};
 use crate::sql::Select;
@@ -81,7 +81,7 @@ pub(super) fn execute<'p>(
 impl ReadConnection for Connection {
     const TRACES: &'static str = "(SELECT * FROM traces_even WHERE correlation_id = $1
                                      UNION ALL SELECT * FROM traces_odd WHERE correlation_id = $1)";
-    const DOCUMENTS_WITH_WORDS: &'static str = search_index::DOCUMENTS_WITH_WORDS;
+    const DOCUMENTS_WITH_WORDS: &'static str = word_query::DOCUMENTS_WITH_WORDS;
 
     async fn read<E: From<StorageError>>(
         &self,
@@ -132,7 +132,7 @@ impl ReadConnection for Connection {
     }
 
     fn word_query(query: &WordQuery) -> String {
-        search_index::word_query(query)
+        word_query::word_query(query)
     }
 }
 

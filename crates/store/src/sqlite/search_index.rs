@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use agentcafe_domain::kernel::Sequence;
-use agentcafe_domain::search::query::WordQuery;
 use agentcafe_domain::search::{Document, DocumentKind};
 use agentcafe_eventlog::ReadError;
 use parking_lot::RwLock;
@@ -27,10 +26,6 @@ use crate::rows::Parameter;
 use crate::sql::{number, sequence};
 use crate::storage_error::StorageError;
 
-/// See [`ReadConnection`](crate::reads::ReadConnection). `CROSS JOIN` keeps the order of the tables: the words come first.
-pub(super) const DOCUMENTS_WITH_WORDS: &str =
-    "FROM search_words CROSS JOIN search_documents AS d ON d.sequence = search_words.rowid
-     WHERE search_words MATCH $1 AND search_words.rowid < $2 ORDER BY search_words.rowid DESC LIMIT $3";
 const SCHEMA: &str = include_str!("search_index.sql");
 /// How much the thread that writes gives way to others, as `nice` counts.
 const NICE: i32 = 15;
@@ -52,19 +47,6 @@ pub(crate) fn snapshot(directory: &Path) -> Result<Option<Connection>, OpenError
         return Ok(None);
     }
     open_reader(&database).map(Some).map_err(|error| explain(&database, &error))
-}
-
-/// A query for words as FTS5 reads it.
-pub(super) fn word_query(query: &WordQuery) -> String {
-    let scopes = query.scopes.iter().map(|words| {
-        let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        format!("({})", words.join(" OR "))
-    });
-    let phrases = query.phrases.iter().map(|phrase| {
-        let prefix = if phrase.is_prefix { " *" } else { "" };
-        format!("\"{}\"{prefix}", phrase.words.join(" "))
-    });
-    phrases.chain(scopes).collect::<Vec<_>>().join(" AND ")
 }
 
 /// The index of an embedded store.
