@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::actors;
-use crate::conversation::Addressee;
 use crate::kernel::{
     ACTOR_ID, ActionSource, ActorId, ActorInRoom, Command, CommandContext, CommandError, CorrelationId,
     DomainError, EmittedEvent, EventType, Fields, GuardedAction, Query, Reply, RoomId, Rules, Sequence,
@@ -90,6 +89,28 @@ pub enum PresenceEffect {
     Busy,
     /// It left.
     Left,
+}
+
+/// Whether an actor that a message mentions is there to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AddresseeState {
+    /// It is in the room, and at work.
+    Present,
+    /// It is in the room with the status idle: it waits until something wakes it.
+    Waiting,
+    /// It is not in the room.
+    Away,
+}
+
+/// An actor that a message mentions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Addressee {
+    /// The actor.
+    pub actor_id: ActorId,
+    /// Whether it is there to read the message.
+    pub state: AddresseeState,
 }
 
 /// Whom a message mentions.

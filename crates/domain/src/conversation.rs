@@ -9,7 +9,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-pub use self::addressees::{Addressee, AddresseeState};
 pub use self::content::{Attachment, MessageBody};
 pub use self::mentions::mentions_in;
 pub(crate) use self::say::{AutomaticReply, BUBBLE_TTL, MENTIONS, TEXT, bubble_ttl_ms, given_mentions};

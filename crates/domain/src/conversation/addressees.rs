@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
 use super::mentions_in;
+use crate::actor_command::{Addressee, AddresseeState};
 use crate::actors;
 use crate::inbox;
 use crate::kernel::{ActorId, ActorInRoom, CommandContext, CommandError, Query, RecordQuery};
@@ -36,28 +34,6 @@ pub(super) struct Addressees {
     pub(super) mentioned: Vec<ActorId>,
     /// Those of them that are not known.
     pub(super) unresolved: Vec<ActorId>,
-}
-
-/// Whether an actor that a message mentions is there to read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AddresseeState {
-    /// It is in the room, and at work.
-    Present,
-    /// It is in the room with the status idle: it waits until something wakes it.
-    Waiting,
-    /// It is not in the room.
-    Away,
-}
-
-/// An actor that a message mentions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Addressee {
-    /// The actor.
-    pub actor_id: ActorId,
-    /// Whether it is there to read the message.
-    pub state: AddresseeState,
 }
 
 impl Addressees {
