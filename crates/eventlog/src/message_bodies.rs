@@ -30,7 +30,9 @@ fn place(event: &LoggedEvent) -> Option<(usize, usize)> {
     }
     let at = memmem::find(&event.json, LENGTH)?;
     let digits = event.json[at + LENGTH.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-    Some((at, digits.fold(0, |chars, digit| chars * 10 + usize::from(digit - b'0'))))
+    // An imported event may have any number here.
+    let add = |chars: usize, digit: &u8| chars.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+    Some((at, digits.fold(0, add)))
 }
 
 impl LoggedEvent {
@@ -53,10 +55,10 @@ impl EventPage {
     /// # Errors
     /// The bodies cannot be read.
     pub async fn add_bodies(&mut self, bodies: &dyn MessageBodies) -> Result<(), ReadError> {
-        let (mut places, mut chars) = (Vec::new(), 0);
+        let (mut places, mut chars) = (Vec::new(), 0_usize);
         for (index, event) in self.events.iter().enumerate() {
             let Some((at, length)) = place(event) else { continue };
-            chars += length;
+            chars = length.saturating_add(chars);
             if chars > MAX_PAGE_CHARS && !places.is_empty() {
                 self.end_before(index);
                 break;
@@ -81,5 +83,23 @@ impl EventPage {
         self.later.clear();
         self.cut = Some(Cut::Size);
         self.scanned_to = self.last().unwrap_or(self.scanned_to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Kind: numbers of imported events. Whatever the length says, it is only a length.
+    #[test]
+    fn body_length_of_an_imported_event_may_be_any_number() {
+        let place_in = |json: &'static str| {
+            let kind = EventType::ConversationMessagePosted;
+            place(&LoggedEvent { sequence: Sequence(1), kind, json: json.as_bytes().into() })
+        };
+        assert_eq!(place_in(r#"{"text":"\"bodyChars\":1","bodyChars":42}"#), Some((26, 42)));
+        assert_eq!(place_in(r#"{"bodyChars":99999999999999999999999}"#), Some((1, usize::MAX)));
+        assert_eq!(place_in(r#"{"bodyChars":-1}"#), Some((1, 0)));
+        assert_eq!(place_in(r#"{"text":"none"}"#), None);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use agentcafe_domain::conversation::ConversationMessagePosted;
 use agentcafe_domain::inbox::{InboxItem, UnreadCount, unread_counts};
 use agentcafe_domain::kernel::{
-    ACTOR_ID, ActorId, Event, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId, quoted,
-    quoted_id,
+    ACTOR_ID, ActorId, Event, EventType, Field, OperationError, RecordQuery, RoomId, Sequence, TenantId,
+    quoted, quoted_id,
 };
 use agentcafe_domain::keys::Scope;
 use agentcafe_domain::tasks::Task;
@@ -179,7 +179,9 @@ impl ReadDigest {
         while let Some(page) = read.page().await? {
             for event in page {
                 *news.counts.entry(event.kind.as_str()).or_default() += 1;
-                if let Ok(event) = serde_json::from_slice(&event.json) {
+                if event.kind == EventType::ConversationMessagePosted
+                    && let Ok(event) = serde_json::from_slice(&event.json)
+                {
                     news.add(event);
                 }
             }

@@ -2,11 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::Url;
 use uuid::Uuid;
 
 use super::ConversationRules;
-use crate::kernel::{Code, DomainError, EXAMPLE_ID, Field, Fields, RoomId, Sequence, TenantId, record};
+use crate::kernel::{Code, DomainError, EXAMPLE_ID, Field, Fields, RoomId, Sequence, TenantId, hex, record};
 
 /// The most characters of a body that an event shows.
 const MAX_PREVIEW_CHARS: usize = 280;
@@ -75,27 +76,39 @@ impl Attachment {
     }
 }
 
+/// A body, and what is derived from it before the command is queued: no commit batch waits for that.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Body {
+    pub(super) text: String,
+    /// Its length in characters.
+    pub(super) chars: usize,
+    /// Its beginning, with each run of white space as one blank.
+    pub(super) preview: String,
+    /// What stands for it where texts are compared.
+    pub(super) hash: String,
+}
+
 /// What a message has beside its line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Content {
-    pub(super) body: Option<String>,
+    pub(super) body: Option<Body>,
     pub(super) attachments: Vec<Attachment>,
 }
 
 impl Content {
     pub(super) fn read(fields: &Fields, rules: ConversationRules) -> Result<Self, DomainError> {
         Ok(Self {
-            body: fields.filled_text(BODY.up_to(rules.max_body_chars))?,
+            body: fields.filled_text(BODY.up_to(rules.max_body_chars))?.map(Body::new),
             attachments: fields.list(ATTACHMENTS, Attachment::read)?,
         })
     }
+}
 
-    /// The length of the body in characters, and its beginning with each run of white space as one blank.
-    pub(super) fn summary(&self) -> Option<(usize, String)> {
-        let body = self.body.as_ref()?;
+impl Body {
+    fn new(text: String) -> Self {
         let mut preview = String::new();
         let mut chars = 0;
-        for (at, word) in body.split_whitespace().enumerate() {
+        for (at, word) in text.split_whitespace().enumerate() {
             let blank = usize::from(at > 0);
             if chars + blank >= MAX_PREVIEW_CHARS {
                 break;
@@ -104,7 +117,7 @@ impl Content {
             preview.extend(word.chars().take(MAX_PREVIEW_CHARS - chars - blank));
             chars += blank + word.chars().count();
         }
-        Some((body.chars().count(), preview))
+        Self { chars: text.chars().count(), preview, hash: hex(Sha256::digest(&text)), text }
     }
 }
 
@@ -129,7 +142,8 @@ mod tests {
     use super::*;
 
     fn preview(body: &str) -> (usize, String) {
-        Content { body: Some(body.to_owned()), ..Content::default() }.summary().unwrap()
+        let Body { chars, preview, .. } = Body::new(body.to_owned());
+        (chars, preview)
     }
 
     /// The preview has one line, and at most 280 characters.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::addressees::{Addressees, Mentions};
 use super::content::{Content, MessageBody};
@@ -13,7 +12,7 @@ use super::{
 use crate::actor_command::{Action, ActorCommand, MentionReport, PresenceEffect};
 use crate::kernel::{
     ActorId, ActorInRoom, CAUSATION_ID, Code, CommandContext, CommandError, DomainError, EmittedEvent, Field,
-    Fields, MAX_REFERENCE_CHARS, NotifiedMessage, Query, Rules, hex, too_large,
+    Fields, MAX_REFERENCE_CHARS, NotifiedMessage, Query, Rules, too_large,
 };
 use crate::permissions::Capability;
 use crate::tables::plan::Feature;
@@ -144,7 +143,8 @@ impl<const IS_MESSAGE: bool> SayAction<IS_MESSAGE> {
     fn conversation(&self, fresh_id: String, mentions: Vec<ActorId>) -> Conversation {
         let message_id = self.message_id.clone().unwrap_or(fresh_id);
         let thread_id = self.thread_id.as_ref().or(self.parent_message_id.as_ref()).unwrap_or(&message_id);
-        let (body_chars, preview) = self.content.summary().unzip();
+        let body = self.content.body.as_ref();
+        let (body_chars, preview) = body.map(|body| (body.chars, body.preview.clone())).unzip();
         Conversation {
             thread_id: thread_id.clone(),
             parent_message_id: self.parent_message_id.clone(),
@@ -179,7 +179,7 @@ impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
             thread_id: fields.trimmed_text(THREAD_ID)?,
             parent_message_id: fields.trimmed_text(PARENT_MESSAGE_ID)?,
             reply_to_message_id: fields.trimmed_text(REPLY_TO_MESSAGE_ID)?,
-            mentions: read_mentions(fields, &text, content.body.as_deref().unwrap_or_default())?,
+            mentions: read_mentions(fields, &text, content.body.as_ref().map_or("", |body| &body.text))?,
             context_window: ContextWindow {
                 id: fields.trimmed_text(CONTEXT_WINDOW_ID)?,
                 max_items: fields
@@ -197,7 +197,7 @@ impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
     fn said(&self) -> Option<Cow<'_, str>> {
         Some(match &self.content.body {
             None => Cow::Borrowed(&self.text),
-            Some(body) => format!("{}\n{}", self.text, hex(Sha256::digest(body))).into(),
+            Some(body) => format!("{}\n{}", self.text, body.hash).into(),
         })
     }
 
@@ -228,7 +228,7 @@ impl<const IS_MESSAGE: bool> Action for SayAction<IS_MESSAGE> {
         let posted = ctx.append(actor, &payload, self.cause.as_deref())?;
         if let Some(body) = &self.content.body {
             let ActorInRoom { tenant_id, room_id, .. } = actor.clone();
-            ctx.put(&MessageBody { sequence: posted.sequence, tenant_id, room_id, body: body.clone() });
+            ctx.put(&MessageBody { sequence: posted.sequence, tenant_id, room_id, body: body.text.clone() });
         }
         let Conversation { message_id, thread_id, text, preview, .. } = payload.conversation;
         let notified = NotifiedMessage { message_id, text, preview };

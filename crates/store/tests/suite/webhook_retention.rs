@@ -23,6 +23,18 @@ fn given_up(event: &Event, id: usize) -> DeliveryReport {
     DeliveryReport { subscription_id: Uuid::nil(), cursor: event.sequence, attempt: Some(attempt) }
 }
 
+/// An event, and the progress of the subscription that it is delivered for.
+async fn subscribed_event(store: &Store) -> Event {
+    let begun = command(|ctx| {
+        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
+        Ok(Reply::new(Success::Ok, &()))
+    });
+    store.submit(begun).await.unwrap();
+    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
+    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
+    serde_json::from_slice(&page.events[0].json).unwrap()
+}
+
 async fn open_entries(store: &Store) -> u64 {
     let counter: Option<WebhookCounter> =
         store.get(WebhookCounter::key_of(CounterKind::DeadLetters)).await.unwrap();
@@ -40,14 +52,7 @@ async fn webhook_retention_keeps_the_newest_deliveries() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let store = &opened.store;
-    let begun = command(|ctx| {
-        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
-        Ok(Reply::new(Success::Ok, &()))
-    });
-    store.submit(begun).await.unwrap();
-    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
-    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
-    let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
+    let event = subscribed_event(store).await;
     let mut left = MAX_KEPT as usize - 1;
     while left > 0 {
         let batch = left.min(RecordDeliveries::BATCH);
@@ -112,14 +117,7 @@ async fn webhook_deliveries_that_are_recorded_again_are_kept_once() {
     let test_store = TestStore::new();
     let opened = test_store.open();
     let store = &opened.store;
-    let begun = command(|ctx| {
-        ctx.put(&DeliveryProgress::at(Uuid::nil(), Sequence(0), true));
-        Ok(Reply::new(Success::Ok, &()))
-    });
-    store.submit(begun).await.unwrap();
-    store.submit(append_texts(&actor("main", "Nova"), &["hi"])).await.unwrap();
-    let page = store.events(EventQuery::after(EventFilter::default(), Sequence::START, 1)).await.unwrap();
-    let event: Event = serde_json::from_slice(&page.events[0].json).unwrap();
+    let event = subscribed_event(store).await;
     let record = async |ids: std::ops::Range<usize>| {
         let reports = ids.map(|id| given_up(&event, id)).collect();
         store.submit(envelope(RecordDeliveries::new(None, reports))).await.unwrap();
